@@ -1,0 +1,248 @@
+// The differential run: the same random operations against two servers, every answer and error compared
+// field by field, watch events and HASHKV as well. The first difference ends the run with an error that
+// names the seed and the number of the operation, and shows both answers.
+
+import {
+  decodeCompactionResponse,
+  decodeDeleteRangeResponse,
+  decodeHashKVResponse,
+  decodeLeaseGrantResponse,
+  decodeLeaseLeasesResponse,
+  decodeLeaseRevokeResponse,
+  decodeLeaseTimeToLiveResponse,
+  decodePutResponse,
+  decodeRangeResponse,
+  decodeTxnResponse,
+  encodeCompactionRequest,
+  encodeDeleteRangeRequest,
+  encodeHashKVRequest,
+  encodeLeaseGrantRequest,
+  encodeLeaseLeasesRequest,
+  encodeLeaseRevokeRequest,
+  encodeLeaseTimeToLiveRequest,
+  encodePutRequest,
+  encodeRangeRequest,
+  encodeTxnRequest,
+  HashKVRequest,
+  PutRequest,
+  type ResponseHeader,
+} from "@etcd-ts/api";
+import { type Bytes, utf8ToBytes } from "@etcd-ts/base";
+import { type RawClient, RawError } from "../raw-client.ts";
+import { Generator, type Operation } from "./generator.ts";
+import { normalizeResponse, type Quirks, type Tree, toTree } from "./normalize.ts";
+import { WatchRecorder } from "./watch-recorder.ts";
+
+export interface DifferentialOptions {
+  readonly seed: number;
+  readonly operationCount: number;
+  /** Watch events are compared, and HASHKV, every so many operations. */
+  readonly syncEvery: number;
+  readonly hugeBytes: number;
+  readonly compactOnlyAtPuts: boolean;
+  readonly quirks: Quirks;
+  readonly progress?: (done: number) => void;
+}
+
+export interface DifferentialCounts {
+  operations: number;
+  refused: number;
+  events: number;
+  hashes: number;
+}
+
+interface Sent {
+  readonly path: string;
+  readonly message: Bytes;
+  readonly decode: (bytes: Bytes) => object;
+}
+
+/** Runs to the end or throws at the first difference. */
+export async function runDifferential(
+  left: RawClient,
+  right: RawClient,
+  options: DifferentialOptions,
+): Promise<DifferentialCounts> {
+  const generator = new Generator(options);
+  const watches = [new WatchRecorder(left), new WatchRecorder(right)] as const;
+  const counts: DifferentialCounts = { operations: 0, refused: 0, events: 0, hashes: 0 };
+  try {
+    for (let n = 0; n < options.operationCount; n++) {
+      const operation = generator.next();
+      counts.operations += 1;
+      if (operation.kind === "watch") {
+        const answers = await Promise.all(watches.map((it) => it.create(operation.request)));
+        expectEqual(options, n, operation, answers[0] as Tree, answers[1] as Tree);
+      } else if (operation.kind === "unwatch") {
+        await Promise.all(watches.map((it) => it.cancel(operation.watchId)));
+      } else {
+        const sent = encode(operation);
+        const [a, b] = await Promise.all([send(left, sent), send(right, sent)]);
+        expectEqual(
+          options,
+          n,
+          operation,
+          describe(operation, a, options),
+          describe(operation, b, options),
+        );
+        const refused = a instanceof RawError;
+        if (refused) counts.refused += 1;
+        generator.learn(operation, refused ? 0 : revisionOf(a), !refused);
+      }
+      if ((n + 1) % options.syncEvery === 0 || n + 1 === options.operationCount) {
+        await compareEvents(left, right, watches, options, n);
+        await compareHash(left, right, options, n);
+        counts.hashes += 1;
+        options.progress?.(n + 1);
+      }
+    }
+  } finally {
+    for (const it of watches) it.close();
+  }
+  counts.events = watches[0].eventCount;
+  return counts;
+}
+
+async function send(client: RawClient, sent: Sent): Promise<object> {
+  try {
+    return sent.decode(await client.unary(sent.path, sent.message));
+  } catch (error) {
+    if (error instanceof RawError) return error;
+    throw error;
+  }
+}
+
+function describe(operation: Operation, answer: object, options: DifferentialOptions): Tree {
+  if (answer instanceof RawError) return { code: answer.code, message: answer.message };
+  return normalizeResponse(operation, answer, options.quirks);
+}
+
+function revisionOf(answer: object): number {
+  const header = (answer as { header?: ResponseHeader }).header;
+  return header === undefined ? 0 : Number(header.revision);
+}
+
+/** A put to a key of its own marks how far the events must have come before they are compared. */
+async function compareEvents(
+  left: RawClient,
+  right: RawClient,
+  watches: readonly [WatchRecorder, WatchRecorder],
+  options: DifferentialOptions,
+  n: number,
+): Promise<void> {
+  const marker = new PutRequest();
+  marker.key = utf8ToBytes("~marker");
+  marker.value = utf8ToBytes(String(n));
+  const message = encodePutRequest(marker);
+  const answers = await Promise.all(
+    [left, right].map((it) => it.unary("/etcdserverpb.KV/Put", message)),
+  );
+  const revision = Math.max(...answers.map((it) => revisionOf(decodePutResponse(it))));
+  await Promise.all(watches.map((it) => it.settle(revision)));
+  expectEqual(options, n, "watch events", watches[0].take(), watches[1].take());
+}
+
+async function compareHash(
+  left: RawClient,
+  right: RawClient,
+  options: DifferentialOptions,
+  n: number,
+): Promise<void> {
+  const message = encodeHashKVRequest(new HashKVRequest());
+  const [a, b] = await Promise.all(
+    [left, right].map((it) => it.unary("/etcdserverpb.Maintenance/HashKV", message)),
+  );
+  const of = (bytes: Bytes | undefined): Tree => {
+    const response = decodeHashKVResponse(bytes as Bytes);
+    return { hash: response.hash, compactRevision: toTree(response.compactRevision) };
+  };
+  expectEqual(options, n, "HASHKV", of(a), of(b));
+}
+
+function expectEqual(
+  options: DifferentialOptions,
+  n: number,
+  what: Operation | string,
+  left: Tree,
+  right: Tree,
+): void {
+  const a = JSON.stringify(left);
+  const b = JSON.stringify(right);
+  if (a === b) return;
+  const shown =
+    typeof what === "string" ? what : `${what.kind} ${shorten(JSON.stringify(toTree(what)))}`;
+  throw new Error(
+    `seed ${options.seed}, operation ${n}: answers differ\n${shown}\nleft:  ${around(a, b)}\nright: ${around(b, a)}`,
+  );
+}
+
+/** The text around the first place where it differs from the other. */
+function around(text: string, other: string): string {
+  let at = 0;
+  while (at < text.length && text[at] === other[at]) at += 1;
+  const start = Math.max(0, at - 400);
+  return `${start > 0 ? "…" : ""}${text.slice(start, at + 400)}${at + 400 < text.length ? "…" : ""}`;
+}
+
+function shorten(text: string): string {
+  return text.length > 4000 ? `${text.slice(0, 4000)}…` : text;
+}
+
+function encode(operation: Exclude<Operation, { kind: "watch" | "unwatch" }>): Sent {
+  switch (operation.kind) {
+    case "put":
+      return sent("KV/Put", encodePutRequest(operation.request), decodePutResponse);
+    case "range":
+      return sent("KV/Range", encodeRangeRequest(operation.request), decodeRangeResponse);
+    case "delete":
+      return sent(
+        "KV/DeleteRange",
+        encodeDeleteRangeRequest(operation.request),
+        decodeDeleteRangeResponse,
+      );
+    case "txn":
+      return sent("KV/Txn", encodeTxnRequest(operation.request), decodeTxnResponse);
+    case "compact":
+      return sent(
+        "KV/Compact",
+        encodeCompactionRequest(operation.request),
+        decodeCompactionResponse,
+      );
+    case "hashKv":
+      return sent(
+        "Maintenance/HashKV",
+        encodeHashKVRequest(operation.request),
+        decodeHashKVResponse,
+      );
+    case "leaseGrant":
+      return sent(
+        "Lease/LeaseGrant",
+        encodeLeaseGrantRequest(operation.request),
+        decodeLeaseGrantResponse,
+      );
+    case "leaseRevoke":
+      return sent(
+        "Lease/LeaseRevoke",
+        encodeLeaseRevokeRequest(operation.request),
+        decodeLeaseRevokeResponse,
+      );
+    case "leaseTimeToLive":
+      return sent(
+        "Lease/LeaseTimeToLive",
+        encodeLeaseTimeToLiveRequest(operation.request),
+        decodeLeaseTimeToLiveResponse,
+      );
+    case "leaseLeases":
+      return sent(
+        "Lease/LeaseLeases",
+        encodeLeaseLeasesRequest(operation.request),
+        decodeLeaseLeasesResponse,
+      );
+    case "malformed":
+      return { path: operation.path, message: operation.message, decode: () => ({}) };
+  }
+}
+
+function sent(method: string, message: Bytes, decode: (bytes: Bytes) => object): Sent {
+  return { path: `/etcdserverpb.${method}`, message, decode };
+}
