@@ -56,3 +56,20 @@ export {
   type TlsServerOptions,
 } from "./host.ts";
 export { SeededRandom } from "./random.ts";
+export {
+  build,
+  finished,
+  sizeBytes,
+  sizeNested,
+  sizeSignedVarint,
+  sizeText,
+  sizeVarint,
+  sizeVarint64,
+  WireError,
+  WireReader,
+  writeBytes,
+  writeSignedVarint,
+  writeText,
+  writeVarint,
+  writeVarint64,
+} from "./wire.ts";

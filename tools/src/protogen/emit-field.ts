@@ -1,6 +1,7 @@
 // The lines that one field contributes to its class, `size`, `write` and `merge` functions.
 
 import type { FieldModel, MessageModel } from "./model.ts";
+import { capitalized } from "./names.ts";
 
 /** What a field's lines need to know of the types around it. */
 export interface Names {
@@ -23,7 +24,7 @@ interface Scalar {
 }
 
 function integer(size: string, cast: (value: string) => string, read: string): Scalar {
-  const name = capital(size);
+  const name = capitalized(size);
   return {
     type: "number",
     zero: "0",
@@ -262,7 +263,7 @@ export function helpers(field: FieldModel, names: Names): string[] {
 }
 
 function packedSizeName(field: FieldModel): string {
-  return `packedSizeOf${capital(field.property)}`;
+  return `packedSizeOf${capitalized(field.property)}`;
 }
 
 function mapReaderName(field: FieldModel, names: Names): string {
@@ -295,11 +296,9 @@ function varint(value: number): number[] {
 }
 
 function loop(items: string, ...body: string[]): string[] {
-  const all =
-    body.length === 1
-      ? [`for (const item of ${items}) ${body[0]}`]
-      : [`for (const item of ${items}) {`, ...indent(body), "}"];
-  return all;
+  return body.length === 1
+    ? [`for (const item of ${items}) ${body[0]}`]
+    : [`for (const item of ${items}) {`, ...indent(body), "}"];
 }
 
 function guarded(test: string, body: string[]): string[] {
@@ -308,8 +307,4 @@ function guarded(test: string, body: string[]): string[] {
 
 export function indent(lines: readonly string[]): string[] {
   return lines.map((line) => `  ${line}`);
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
