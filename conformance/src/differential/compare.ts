@@ -30,6 +30,7 @@ export async function compareReleases(
       syncEvery,
       hugeBytes,
       compactOnlyAtPuts: both.some((it) => isBefore(it, "3.5.16")),
+      unknownSorts: both.every((it) => !isBefore(it, "3.6.0")),
       quirks: {
         keysOnlyDropsLease: both.some((it) => isBefore(it, "3.7.0")),
         hashRevisionKnown: both.every((it) => !isBefore(it, "3.6.0")),

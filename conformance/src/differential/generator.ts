@@ -17,7 +17,7 @@ import {
   TxnRequest,
   WatchCreateRequest,
 } from "@etcd-ts/api";
-import { type Bytes, emptyBytes, SeededRandom, utf8ToBytes } from "@etcd-ts/base";
+import { type Bytes, copyBytes, emptyBytes, SeededRandom, utf8ToBytes } from "@etcd-ts/base";
 
 export type Operation =
   | { readonly kind: "put"; readonly request: PutRequest }
@@ -40,6 +40,8 @@ export interface GeneratorOptions {
   readonly hugeBytes: number;
   /** Releases before 3.5.16 forget a tombstone that stands exactly at the compact revision. */
   readonly compactOnlyAtPuts: boolean;
+  /** Unknown sort orders and targets; old releases panic on them. */
+  readonly unknownSorts: boolean;
 }
 
 const watchCountMax = 12;
@@ -104,6 +106,10 @@ export class Generator {
 
   #oneIn(count: number): boolean {
     return this.#random.below(count) === 0;
+  }
+
+  #unknown(count: number): boolean {
+    return this.#oneIn(count) && this.#options.unknownSorts;
   }
 
   #key(): Bytes {
@@ -192,8 +198,8 @@ export class Generator {
     // Ties between equal sort targets come in no particular order, so only unique targets are sorted by,
     // unless nothing is cut off and the comparison can ignore the order.
     if (this.#oneIn(4)) {
-      request.sortOrder = this.#random.below(this.#oneIn(20) ? 5 : 3);
-      request.sortTarget = this.#oneIn(20) ? 7 : this.#random.pick([0, 0, 3, 3, 2, 1, 4]);
+      request.sortOrder = this.#random.below(this.#unknown(20) ? 5 : 3);
+      request.sortTarget = this.#unknown(20) ? 7 : this.#random.pick([0, 0, 3, 3, 2, 1, 4]);
       if (request.sortTarget === 1 || request.sortTarget === 2 || request.sortTarget === 4) {
         request.limit = 0n;
       }
@@ -379,7 +385,7 @@ function prefixEnd(prefix: Bytes): Bytes {
   for (let i = prefix.length - 1; i >= 0; i--) {
     const byte = prefix[i] as number;
     if (byte < 0xff) {
-      const end = prefix.slice(0, i + 1);
+      const end = copyBytes(prefix.subarray(0, i + 1));
       end[i] = byte + 1;
       return end;
     }

@@ -16,6 +16,8 @@ import { type Tree, toTree } from "./normalize.ts";
 
 const markerWatchId = 1_000_000n;
 const answerMs = 20_000;
+/** Watchers from the past are served by a loop of their own, every 100 ms in stock. */
+const quietMs = 130;
 
 export class WatchRecorder {
   eventCount = 0;
@@ -78,22 +80,17 @@ export class WatchRecorder {
       });
       await this.#within(reached, `the marker of revision ${revision}`);
     }
-    // Watchers from the past are served by a loop of their own (every 100 ms in stock); they are done when
-    // nothing has come for two of its rounds.
+    // Those who read history are done when nothing has come for more than a round of it.
     for (let before = -1; before !== this.eventCount; ) {
       before = this.eventCount;
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      await new Promise((resolve) => setTimeout(resolve, quietMs));
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** All events since the last call, by watcher. */
-  take(): Tree {
-    const taken: Tree = {};
-    for (const id of [...this.#events.keys()].sort((a, b) => (a < b ? -1 : 1))) {
-      const events = this.#events.get(id) as Tree[];
-      if (events.length > 0) taken[String(id)] = events;
-    }
+  take(): Map<bigint, Tree[]> {
+    const taken = new Map(this.#events);
     this.#events.clear();
     return taken;
   }

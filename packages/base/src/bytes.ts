@@ -6,7 +6,10 @@
 // Pure packages have no `Buffer` type, so the few methods that we use are declared here. They are
 // native code and several times faster than loops.
 
-/** Raw bytes. A view may keep a larger buffer alive: copy what is stored for long. */
+/**
+ * Raw bytes. A view may keep a larger buffer alive: copy what is stored for long. Use `subarray` for a view
+ * and `copyBytes` for a copy, never `slice`: most arrays are Buffers, whose `slice` is a view as well.
+ */
 export type Bytes = Uint8Array;
 
 /** A byte string as latin1 text: one char in 0..255 per byte. Ordered by `<` as the bytes are. */

@@ -5,6 +5,7 @@ import {
   type Bytes,
   type Connection,
   type ConnectionHandler,
+  copyBytes,
   type DialOptions,
   type Listener,
   type ListenOptions,
@@ -192,7 +193,7 @@ class SimConnection implements Connection {
     if (this.#ended || this.#closed) return true;
     this.#inFlightBytes += bytes.length;
     // The other side gets bytes of its own, as from a wire.
-    this.#transmit(bytes.slice());
+    this.#transmit(copyBytes(bytes));
     this.#needDrain ||= this.#inFlightBytes > highWaterBytes;
     return !this.#needDrain;
   }
