@@ -33,6 +33,7 @@ export async function compareReleases(
       unknownSorts: both.every((it) => !isBefore(it, "3.6.0")),
       quirks: {
         keysOnlyDropsLease: both.some((it) => isBefore(it, "3.7.0")),
+        preflightInOrder: both.every((it) => !isBefore(it, "3.6.0")),
         hashRevisionKnown: both.every((it) => !isBefore(it, "3.6.0")),
       },
     });

@@ -200,9 +200,8 @@ export class Generator {
     if (this.#oneIn(4)) {
       request.sortOrder = this.#random.below(this.#unknown(20) ? 5 : 3);
       request.sortTarget = this.#unknown(20) ? 7 : this.#random.pick([0, 0, 3, 3, 2, 1, 4]);
-      if (request.sortTarget === 1 || request.sortTarget === 2 || request.sortTarget === 4) {
-        request.limit = 0n;
-      }
+      // Keys of one transaction tie in their revisions, too.
+      if (request.sortTarget !== 0) request.limit = 0n;
     }
     request.serializable = this.#oneIn(3);
     request.keysOnly = this.#oneIn(8);
@@ -284,6 +283,8 @@ export class Generator {
       const span = this.#revision - this.#compactRevision + 3;
       request.revision = BigInt(this.#compactRevision + this.#random.below(Math.max(span, 1)));
     }
+    // Stock remembers the hash of a compaction at 0 as the answer for "revision 0", the present one.
+    if (request.revision === 0n) request.revision = 1n;
     request.physical = this.#oneIn(2);
     return { kind: "compact", request };
   }

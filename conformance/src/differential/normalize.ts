@@ -12,6 +12,11 @@ export type Tree = null | string | number | boolean | Tree[] | { [name: string]:
 export interface Quirks {
   /** 3.7 answers a keys_only read from its index, without the lease. */
   readonly keysOnlyDropsLease: boolean;
+  /**
+   * Which of several reasons a transaction is refused for: since 3.6 the first in the order of its
+   * operations, before that the first among the puts, then among the ranges.
+   */
+  readonly preflightInOrder: boolean;
   /** HashKV tells its revision since 3.6. */
   readonly hashRevisionKnown: boolean;
 }

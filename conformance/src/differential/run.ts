@@ -23,6 +23,7 @@ import {
   encodePutRequest,
   encodeRangeRequest,
   encodeTxnRequest,
+  errorRows,
   HashKVRequest,
   PutRequest,
   type ResponseHeader,
@@ -116,9 +117,24 @@ async function send(client: RawClient, sent: Sent): Promise<object> {
 }
 
 function describe(operation: Operation, answer: object, options: DifferentialOptions): Tree {
-  if (answer instanceof RawError) return { code: answer.code, message: answer.message };
+  if (answer instanceof RawError) {
+    // What exactly is wrong with the bytes is told in the words of the decoder in use.
+    const message =
+      operation.kind === "malformed" ? /^.*request: /.exec(answer.message)?.[0] : answer.message;
+    if (operation.kind === "txn" && !options.quirks.preflightInOrder) {
+      if (preflightRefusals.has(answer.message)) return "refused before its first write";
+    }
+    return { code: answer.code, message: message ?? answer.message };
+  }
   return normalizeResponse(operation, answer, options.quirks);
 }
+
+const preflightRefusals: ReadonlySet<string> = new Set([
+  errorRows.futureRev.message,
+  errorRows.compacted.message,
+  errorRows.leaseNotFound.message,
+  errorRows.keyNotFound.message,
+]);
 
 function revisionOf(answer: object): number {
   const header = (answer as { header?: ResponseHeader }).header;
