@@ -79,10 +79,13 @@ function plainPath(file: string): string {
   return file.startsWith("file:") ? fileURLToPath(file) : file;
 }
 
+/** The error with all its causes; the runner's own wrapping is left out. */
 function describe(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (cause instanceof Error) return cause.stack ?? cause.message;
-  return String(cause);
+  const texts: string[] = [];
+  let next = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  for (; next instanceof Error; next = next.cause) texts.push(next.stack ?? next.message);
+  if (next !== undefined) texts.push(String(next));
+  return texts.join("\ncaused by ");
 }
 
 function indent(text: string): string {

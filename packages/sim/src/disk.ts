@@ -118,6 +118,10 @@ export class SimDisk {
     for (const { apply } of this.#pendingNames) {
       if (mode === "keep" || (mode === "random" && random.chance(1, 2))) apply(names);
     }
+    // What stood in a folder that is gone is gone with it.
+    for (const path of [...names.keys()].sort()) {
+      if (path !== "/" && !names.has(parentOf(path))) names.delete(path);
+    }
     this.#durableNames = names;
     this.#pendingNames = [];
     this.#names.clear();
