@@ -1,0 +1,23 @@
+// Long work, cut into slices so that nothing holds the event loop.
+
+/** Work that is done in steps by whoever owns the loop. Belongs to one owner; not re-entrant. */
+export interface Job {
+  /**
+   * Does up to about `itemCount` items of work (a key looked at, a record read or removed is an item) and
+   * returns true once everything is done. Calling it afterwards is harmless and returns true.
+   */
+  step(itemCount: number): boolean;
+}
+
+/** A job whose reads hold back the physical part of compaction until it is done or cancelled. */
+export interface ReadJob extends Job {
+  readonly done: boolean;
+  /** Lets go of what the job holds. Idempotent; the job must not be stepped afterwards. */
+  cancel(): void;
+}
+
+/** Runs a job to its end without a pause: for tests, tools and work that is known to be small. */
+export function finish<T extends Job>(job: T, itemCount = 1024): T {
+  while (!job.step(itemCount));
+  return job;
+}

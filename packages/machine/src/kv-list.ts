@@ -1,0 +1,118 @@
+// Hot path: KeyValues of an answer, packed as the repeated field that they become. Every KeyValue is copied
+// once, from where it is stored to behind its tag and length; the response encoder then copies whole chunks.
+//
+//     [tag][length varint][KeyValue] [tag][length varint][KeyValue] …
+
+import { allocateBytes, type Bytes, sizeVarint, writeVarint } from "@etcd-ts/base";
+
+const firstChunkBytes = 1024;
+const chunkBytesMax = 64 * 1024;
+const noChunks: Bytes[] = [];
+
+/** Field tags: `RangeResponse.kvs` and `DeleteRangeResponse.prev_kvs`. */
+export const KvField = { kvs: 0x12, prevKvs: 0x1a } as const;
+export type KvField = (typeof KvField)[keyof typeof KvField];
+
+export class KvList {
+  readonly #tag: KvField;
+  #full: Bytes[] = noChunks;
+  #chunk: Bytes | undefined = undefined;
+  #used = 0;
+  #fullBytes = 0;
+  #count = 0;
+  /** How many KeyValues the owner expects; one gets a chunk of just its size. */
+  readonly #expectedCount: number;
+
+  constructor(tag: KvField, expectedCount = 0) {
+    this.#tag = tag;
+    this.#expectedCount = expectedCount;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of all fields. */
+  get byteLength(): number {
+    return this.#fullBytes + this.#used;
+  }
+
+  /** Appends a copy of an encoded KeyValue. */
+  add(kv: Bytes): void {
+    const position = this.reserve(kv.length);
+    this.#chunk!.set(kv, position);
+  }
+
+  /** Appends a field of `size` bytes and returns where in `chunk` they go; the caller fills them at once. */
+  reserve(size: number): number {
+    const need = 1 + sizeVarint(size) + size;
+    let chunk = this.#chunk;
+    if (chunk === undefined || chunk.length - this.#used < need) chunk = this.#grow(need);
+    chunk[this.#used] = this.#tag;
+    const position = writeVarint(chunk, this.#used + 1, size);
+    this.#used = position + size;
+    this.#count++;
+    return position;
+  }
+
+  /** The chunk of the last `reserve`. */
+  get chunk(): Bytes {
+    return this.#chunk!;
+  }
+
+  /** Copies all fields to `position` and returns the position behind them. */
+  write(target: Bytes, position: number): number {
+    let at = position;
+    for (let i = 0; i < this.#full.length; i++) {
+      const chunk = this.#full[i]!;
+      target.set(chunk, at);
+      at += chunk.length;
+    }
+    const chunk = this.#chunk;
+    if (chunk !== undefined) {
+      target.set(this.#used === chunk.length ? chunk : chunk.subarray(0, this.#used), at);
+      at += this.#used;
+    }
+    return at;
+  }
+
+  /** The encoded KeyValues one by one, as views. */
+  toArray(): Bytes[] {
+    const out: Bytes[] = [];
+    for (const chunk of this.#full) unpack(chunk, chunk.length, out);
+    if (this.#chunk !== undefined) unpack(this.#chunk, this.#used, out);
+    return out;
+  }
+
+  #grow(need: number): Bytes {
+    let size = this.#expectedCount === 1 ? need : firstChunkBytes;
+    const old = this.#chunk;
+    if (old !== undefined) {
+      if (this.#full === noChunks) this.#full = [];
+      this.#full.push(old.subarray(0, this.#used));
+      this.#fullBytes += this.#used;
+      size = Math.min(chunkBytesMax, old.length * 2);
+    }
+    const chunk = allocateBytes(Math.max(size, need));
+    this.#chunk = chunk;
+    this.#used = 0;
+    return chunk;
+  }
+}
+
+function unpack(chunk: Bytes, end: number, out: Bytes[]): void {
+  let at = 0;
+  while (at < end) {
+    at++;
+    let size = 0;
+    let scale = 1;
+    let byte: number;
+    do {
+      byte = chunk[at++]!;
+      size += (byte & 127) * scale;
+      scale *= 128;
+    } while (byte > 127);
+    out.push(chunk.subarray(at, at + size));
+    at += size;
+  }
+}

@@ -1,0 +1,151 @@
+// The index against a list of all revisions: puts, deletes, compactions, walks and counts at any revision,
+// with enough keys to split and join nodes, in random, ascending and descending order.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SeededRandom } from "@etcd-ts/base";
+import { KeyIndex } from "../src/key-index.ts";
+import { allSubs, KeyWalk } from "../src/key-walk.ts";
+
+interface Revision {
+  readonly key: string;
+  readonly main: number;
+  readonly isTombstone: boolean;
+}
+
+class IndexModel {
+  readonly index: KeyIndex = new KeyIndex();
+  readonly random: SeededRandom;
+  readonly revisions: Revision[] = [];
+  readonly live: Set<string> = new Set();
+  main = 1;
+  bound = -1;
+  readonly removed: string[] = [];
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+  }
+
+  put(key: string): void {
+    this.index.put(key, ++this.main, 0);
+    this.revisions.push({ key, main: this.main, isTombstone: false });
+    this.live.add(key);
+  }
+
+  delete(key: string): void {
+    if (!this.live.delete(key)) return;
+    this.index.delete(key, ++this.main, 0);
+    this.revisions.push({ key, main: this.main, isTombstone: true });
+  }
+
+  stateAt(main: number): Map<string, number> {
+    const state = new Map<string, number>();
+    for (const revision of this.revisions) {
+      if (revision.main > main) break;
+      if (revision.isTombstone) state.delete(revision.key);
+      else state.set(revision.key, revision.main);
+    }
+    return state;
+  }
+
+  compact(bound: number): void {
+    this.bound = bound;
+    const sink = { remove: (main: number) => void this.removed.push(String(main)) };
+    while (!this.index.removeGarbage(bound, 1 + this.random.below(20), sink));
+  }
+
+  compareAt(main: number, from: string, to: string | undefined): void {
+    const expected = [...this.stateAt(main)]
+      .filter(([key]) => key >= from && (to === undefined || key < to))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    const walk = new KeyWalk(from, to, { main, subEnd: allSubs });
+    const found: [string, number][] = [];
+    while (!walk.finished) {
+      this.index.collect(walk, 1 + this.random.below(50), 1 + this.random.below(200));
+      for (const [i, key] of walk.keys.entries()) found.push([key, this.index.mainOf(walk, i)]);
+    }
+    assert.deepEqual(found, expected);
+    const counting = new KeyWalk(from, to, { main, subEnd: allSubs });
+    while (!counting.finished) this.index.count(counting, 1 + this.random.below(100));
+    assert.equal(counting.counted, expected.length);
+    const [key, revision] = expected[this.random.below(expected.length)] ?? ["?", 0];
+    assert.equal(this.index.look(key, main), revision > 0);
+    if (revision > 0) assert.equal(this.index.foundMain, revision);
+  }
+
+  compareSome(): void {
+    const keys = [...this.live];
+    const pick = (): string => (keys.length > 0 ? this.random.pick(keys) : "x");
+    const [from, to] = [pick(), pick()].sort();
+    const old =
+      Math.max(1, this.bound) + this.random.below(this.main - Math.max(1, this.bound) + 1);
+    for (const main of [this.main, old]) {
+      this.compareAt(main, "", undefined);
+      this.compareAt(main, from!, to);
+      this.compareAt(main, from!, undefined);
+    }
+    this.index.check();
+    assert.equal(this.index.liveCount, this.live.size);
+  }
+}
+
+const shapes: Readonly<Record<string, (random: SeededRandom, i: number) => string>> = {
+  "numbers under a long prefix": (random) =>
+    `/registry/pods/${String(random.below(3000)).padStart(6, "0")}`,
+  "ascending numbers": (_random, i) => `k${String(i).padStart(6, "0")}`,
+  "descending numbers": (_random, i) => `k${String(99_999 - i).padStart(6, "0")}`,
+  "short binary keys": (random) =>
+    String.fromCharCode(...Array.from({ length: 1 + random.below(3) }, () => random.below(7) * 40)),
+  "prefixes of each other": (random) =>
+    "\0".repeat(random.below(300)) + "a".repeat(random.below(9)),
+  "many namespaces": (random) =>
+    `/registry/${random.pick(["pods", "leases", "nodes"])}/ns-${random.below(40)}/x${random.below(50)}`,
+};
+
+for (const [name, keyOf] of Object.entries(shapes)) {
+  test(`the index says what the list of revisions says: ${name}`, () => {
+    const model = new IndexModel(name.length);
+    for (let i = 0; i < 4000; i++) {
+      const key = keyOf(model.random, i);
+      // Grow first, then shrink to almost nothing, then grow again.
+      const shrinks = i > 1800 && i < 3200;
+      if (model.random.chance(shrinks ? 4 : 1, 5)) {
+        model.delete(shrinks && model.live.size > 0 ? firstOf(model.live) : key);
+      } else model.put(key);
+      if (i % 400 === 399) {
+        model.compareSome();
+        model.compact(Math.max(model.bound, model.main - model.random.below(300)));
+        model.compareSome();
+      }
+    }
+    for (const key of [...model.live]) model.delete(key);
+    model.compact(model.main);
+    assert.equal(model.index.slots.usedCount, 1, "the last deletion stays until it is passed");
+    model.put("again");
+    model.compact(model.main);
+    assert.equal(model.index.slots.usedCount, 1);
+    assert.equal(model.index.garbageCount, 0);
+    assert.equal(new Set(model.removed).size, model.removed.length, "nothing is removed twice");
+    assert.equal(model.removed.length, model.revisions.length - 1);
+  });
+}
+
+function firstOf(keys: Set<string>): string {
+  for (const key of keys) return key;
+  return "";
+}
+
+test("a key with a long past is looked up at any of its revisions", () => {
+  const index = new KeyIndex();
+  for (let main = 2; main < 5000; main++) index.put("k", main, 0);
+  for (let main = 2; main < 5000; main += 7) {
+    assert.ok(index.look("k", main));
+    assert.equal(index.foundMain, main);
+  }
+  assert.equal(index.look("k", 1), false);
+  index.removeGarbage(3000, 1e9, { remove: () => undefined });
+  for (let main = 3000; main < 5000; main += 7) {
+    index.look("k", main);
+    assert.equal(index.foundMain, main);
+  }
+});
