@@ -1,1 +1,33 @@
-export {};
+export { BackendCommits } from "./backend-commits.ts";
+export { backendFolder, StartError } from "./bootstrap.ts";
+export {
+  type InitialMember,
+  type MemberConfig,
+  type MemberOptions,
+  normalizeConfig,
+} from "./config.ts";
+export { CallGate } from "./gate.ts";
+export {
+  type HealthSource,
+  type HttpAnswer,
+  HttpEndpoints,
+  type HttpRequest,
+} from "./http-endpoints.ts";
+export { clusterIdOf, hexId, memberIdOf, RequestIds } from "./ids.ts";
+export { createLeasePart } from "./lease/part.ts";
+export { Member, type MemberSetup } from "./member.ts";
+export {
+  type EmitMetric,
+  Histogram,
+  type MetricFamily,
+  type MetricType,
+} from "./metric-types.ts";
+export { memberMetrics } from "./metrics/member-metrics.ts";
+export { rpcMetrics } from "./metrics/rpc-families.ts";
+export { NoPeers, type PeerTransport } from "./peer-transport.ts";
+export { Proposal } from "./proposals.ts";
+export { Reader } from "./reads.ts";
+export type { Refusal } from "./refusals.ts";
+export type { MemberContext, MemberPart } from "./seams.ts";
+export { Slicer } from "./slicer.ts";
+export { createWatchPart } from "./watch/part.ts";

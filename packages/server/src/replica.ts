@@ -1,0 +1,495 @@
+// The replica loop: one turn takes everything that has arrived since the last one through raft.
+//
+//     ticks ─┐                                              ┌─► log: append, one sync for all that is queued
+//     syncs ─┤                                              ├─► peers
+//     peers ─┼─► raft: step … one MsgProp, one ReadIndex ──►┤
+//     conf ──┤                                              ├─► machine: apply, answer the waiting proposals
+//     puts ──┤                                              └─► readers whose index is applied
+//     reads ─┘
+//
+// Callbacks from the world only queue and `wake()`; the turn runs when the event loop has read its input,
+// so that whatever came in together is one proposal message, one log write and one batch of answers. While a
+// sync is in flight the next batch gathers; that is the whole flow control on the way in.
+//
+// Raft runs with asynchronous storage writes: a Ready holds messages that may leave at once, at most one
+// append for the log with the answers that may leave only when it is durable (our own vote and our own
+// acknowledgement are among them), and at most one portion of entries to apply.
+//
+// What may fail: the log or the backend. Then nothing is acknowledged any more, and the member stops.
+
+import { assert, type Host } from "@etcd-ts/base";
+import type { ApplyOutcome, ConfChangeOutcome, Machine } from "@etcd-ts/machine";
+import {
+  type ConfChange,
+  type ConfState,
+  decodeConfChange,
+  type Entry,
+  EntryType,
+  type HardState,
+  type MemoryLog,
+  type Message,
+  MessageType,
+  type RawNode,
+  type Ready,
+} from "@etcd-ts/raft";
+import { ApplyQueue } from "./apply-queue.ts";
+import type { BackendCommits } from "./backend-commits.ts";
+import { type ConfProposal, ConfQueue } from "./conf-queue.ts";
+import { peekRequestId } from "./envelope.ts";
+import { catalogue } from "./errors.ts";
+import { doublingBounds, Histogram } from "./metric-types.ts";
+import type { PeerTransport } from "./peer-transport.ts";
+import type { Proposal, Proposals, TimeoutEvidence } from "./proposals.ts";
+import type { Reads } from "./reads.ts";
+import type { Refusal } from "./refusals.ts";
+import type { RequestTimes } from "./request-times.ts";
+import { Ticker } from "./ticker.ts";
+
+/** What the loop needs of the write-ahead log. */
+export interface LogWriter {
+  append(
+    hardState: HardState | undefined,
+    entries: readonly Entry[],
+    mustSync: boolean,
+    done: (error: Error | undefined) => void,
+  ): void;
+}
+
+/** What the rest of the member wants to know. All are called inside a turn. */
+export interface ReplicaObserver {
+  /** Both 0n when unknown. */
+  leaderChanged(leader: bigint, former: bigint, term: number): void;
+  /** The first entry of our own term as leader is applied. */
+  leadershipEstablished(): void;
+  /** Applies a membership change to the machine, and to the peers if it was accepted. */
+  applyConfChange(entry: Entry, change: ConfChange): ConfChangeOutcome;
+  /** What raft made of it. */
+  confStateChanged(state: ConfState): void;
+  /** A normal entry was applied, whoever proposed it. */
+  entryApplied(outcome: ApplyOutcome): void;
+  /** Everything of this turn is done; answers have been given. */
+  turnEnded(): void;
+  failed(error: Error): void;
+}
+
+export interface ReplicaOptions {
+  readonly tickMs: number;
+  readonly electionMs: number;
+  /** False: `--unsafe-no-fsync`. */
+  readonly syncsLog: boolean;
+}
+
+const applySliceMs = 3;
+/** Readers are let go for so long in a turn; the rest waits for the next one. */
+const readSliceMs = 3;
+/** What enters the log in one turn at most; the rest waits for the next one. */
+const proposalCountMax = 2048;
+const proposalBytesMax = 4 << 20;
+
+export class Replica implements TimeoutEvidence {
+  readonly #host: Host;
+  readonly #raft: RawNode;
+  readonly #log: MemoryLog;
+  readonly #wal: LogWriter;
+  readonly #machine: Machine;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads;
+  readonly #transport: PeerTransport;
+  readonly #commits: BackendCommits;
+  readonly #observer: ReplicaObserver;
+  readonly #times: RequestTimes;
+  readonly #options: ReplicaOptions;
+  readonly #high16: number;
+  readonly #id: bigint;
+
+  #scheduled = false;
+  #inTurn = false;
+  #stopped = false;
+  /** MsgStorageAppends whose sync came back, in order. */
+  #durable: Message[] = [];
+  /** Messages from peers. */
+  #inbox: Message[] = [];
+  readonly #confChanges = new ConfQueue();
+  readonly #applying = new ApplyQueue();
+  /** A commit index that is not in the log yet. */
+  #heldState: HardState | undefined;
+  #tickDue = false;
+  #campaignPending = false;
+  /** Monotonic ms when the present turn began. */
+  #turnMs = 0;
+  /** Bytes of entries in the in-memory log, for the size bound on it. */
+  logBytes = 0;
+
+  /** Called after each turn, when its answers are given: the time to write them out. */
+  afterTurn: () => void = () => {};
+
+  leader = 0n;
+  isLeader = false;
+  term = 0;
+  commitIndex = 0;
+  /** Monotonic ms when the present leader became known. */
+  leaderSinceMs = 0;
+  leaderChangesCount = 0;
+  turnCount = 0;
+  longestTurnMs = 0;
+  readonly turnSeconds: Histogram = new Histogram(doublingBounds(0.0001, 16));
+  readonly ticker: Ticker;
+
+  constructor(parts: {
+    readonly host: Host;
+    readonly id: bigint;
+    readonly high16: number;
+    readonly raft: RawNode;
+    readonly log: MemoryLog;
+    readonly wal: LogWriter;
+    readonly machine: Machine;
+    readonly proposals: Proposals;
+    readonly reads: Reads;
+    readonly transport: PeerTransport;
+    readonly commits: BackendCommits;
+    readonly observer: ReplicaObserver;
+    readonly times: RequestTimes;
+    readonly options: ReplicaOptions;
+  }) {
+    this.#host = parts.host;
+    this.#id = parts.id;
+    const status = parts.raft.basicStatus();
+    this.commitIndex = status.commit;
+    this.term = status.term;
+    this.#high16 = parts.high16;
+    this.#raft = parts.raft;
+    this.#log = parts.log;
+    this.#wal = parts.wal;
+    this.#machine = parts.machine;
+    this.#proposals = parts.proposals;
+    this.#reads = parts.reads;
+    this.#transport = parts.transport;
+    this.#commits = parts.commits;
+    this.#observer = parts.observer;
+    this.#times = parts.times;
+    this.#options = parts.options;
+    this.ticker = new Ticker(parts.host, parts.options.tickMs, () => {
+      this.#tickDue = true;
+      this.wake();
+    });
+  }
+
+  get electionMs(): number {
+    return this.#options.electionMs;
+  }
+
+  /**
+   * Since when this member has been connected without a break to a quorum (as leader) or to the leader (as
+   * follower); undefined when it is not.
+   */
+  connectedSinceMs(): number | undefined {
+    if (!this.isLeader) return this.#transport.activeSinceMs(this.leader);
+    const since: number[] = [];
+    let voterCount = 0;
+    for (const { id, isLearner } of this.#machine.members.list()) {
+      if (isLearner) continue;
+      voterCount++;
+      const active = id === this.#id ? 0 : this.#transport.activeSinceMs(id);
+      if (active !== undefined) since.push(active);
+    }
+    return since.sort((a, b) => a - b)[Math.floor(voterCount / 2)];
+  }
+
+  start(): void {
+    this.ticker.start();
+    this.wake();
+  }
+
+  /** No callback has an effect after this. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.ticker.stop();
+  }
+
+  /** Asks for a turn as soon as the event loop has read its input. */
+  wake(): void {
+    if (this.#scheduled || this.#inTurn || this.#stopped) return;
+    this.#scheduled = true;
+    this.#host.timers.soon(this.#run);
+  }
+
+  /** A message from a peer. */
+  receive(message: Message): void {
+    this.#inbox.push(message);
+    this.wake();
+  }
+
+  /** One membership change goes through raft at a time; the others wait here. */
+  proposeConfChange(proposal: ConfProposal): void {
+    this.#confChanges.push(proposal);
+    this.wake();
+  }
+
+  /** The caller went away: nobody is told of this change any more. It may still happen. */
+  forgetConfChange(id: bigint): void {
+    this.#confChanges.forget(id);
+  }
+
+  /** Refuses all who wait for a membership change. */
+  refuseConfChanges(refusal: Refusal): void {
+    this.#confChanges.refuseAll(refusal);
+  }
+
+  /** Stands for election once everything committed is applied. */
+  campaignWhenSettled(): void {
+    this.#campaignPending = true;
+    this.wake();
+  }
+
+  /** As if so many ticks had passed already. */
+  advanceTicks(count: number): void {
+    for (let i = 0; i < count; i++) this.#raft.tick();
+  }
+
+  /** How much of the log a member has, as the leader knows; 0 when it does not. */
+  matchIndexOf(id: bigint): number {
+    return this.#raft.status().progress.get(id)?.match ?? 0;
+  }
+
+  transferLeader(id: bigint): void {
+    this.#raft.transferLeader(id);
+    this.wake();
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    this.#inTurn = true;
+    const start = this.#host.clock.monotonicMs();
+    try {
+      this.#turn(start);
+    } catch (reason) {
+      this.#inTurn = false;
+      this.#fail(reason instanceof Error ? reason : new Error(String(reason)));
+      return;
+    }
+    this.#inTurn = false;
+    this.afterTurn();
+    if (this.#hasWork()) this.wake();
+    const tookMs = this.#host.clock.monotonicMs() - start;
+    this.turnCount++;
+    this.turnSeconds.observe(tookMs / 1000);
+    if (tookMs > this.longestTurnMs) this.longestTurnMs = tookMs;
+  };
+
+  #turn(nowMs: number): void {
+    this.#turnMs = nowMs;
+    if (this.#tickDue) this.#tick(nowMs);
+    this.#finishAppends();
+    this.#stepInbox();
+    this.#proposeConf();
+    this.#propose();
+    this.#reads.beginRound(nowMs);
+    const applyUntilMs = nowMs + applySliceMs;
+    do {
+      while (this.#raft.hasReady()) this.#handleReady(nowMs);
+    } while (this.#apply(applyUntilMs));
+    this.#proposals.applyGap = this.commitIndex - this.#machine.appliedIndex;
+    this.#reads.release(this.#machine.appliedIndex, this.#host.clock, readSliceMs);
+    this.#commits.applied();
+    this.#observer.turnEnded();
+    if (this.#campaignPending && this.#isSettled()) {
+      this.#campaignPending = false;
+      this.#raft.campaign();
+    }
+  }
+
+  /** Everything committed is applied, and raft knows it. */
+  #isSettled(): boolean {
+    return this.#applying.isEmpty && this.#machine.appliedIndex >= this.commitIndex;
+  }
+
+  /** Inputs that the answers of this turn caused, or work that did not fit into it. */
+  #hasWork(): boolean {
+    return (
+      this.#durable.length > 0 ||
+      this.#inbox.length > 0 ||
+      this.#raft.hasReady() ||
+      this.#reads.needsRound ||
+      this.#reads.canRelease(this.#machine.appliedIndex) ||
+      (this.leader !== 0n && (this.#proposals.queuedCount > 0 || this.#confChanges.isReady)) ||
+      (!this.#applying.isEmpty && !this.#commits.stalled)
+    );
+  }
+
+  #tick(nowMs: number): void {
+    this.#tickDue = false;
+    this.writeState();
+    this.#raft.tick();
+    this.#proposals.expire(nowMs, this);
+    this.#reads.tick(nowMs);
+  }
+
+  /** Delivers what was held back until an append was durable. */
+  #finishAppends(): void {
+    if (this.#durable.length === 0) return;
+    const finished = this.#durable;
+    this.#durable = [];
+    for (const append of finished) {
+      if (append.entries.length > 0) {
+        this.#log.append(append.entries);
+        for (const entry of append.entries) this.logBytes += entry.data.length;
+      }
+      for (const response of append.responses) this.#deliver(response);
+    }
+  }
+
+  #deliver(message: Message): void {
+    if (message.to === this.#id) this.#raft.step(message);
+    else this.#transport.send(message);
+  }
+
+  #stepInbox(): void {
+    if (this.#inbox.length === 0) return;
+    const inbox = this.#inbox;
+    this.#inbox = [];
+    for (const message of inbox) this.#raft.step(message);
+  }
+
+  #proposeConf(): void {
+    if (this.leader === 0n) return;
+    const next = this.#confChanges.next();
+    if (next === undefined) return;
+    if (this.#raft.proposeConfChange(next.change) === "ok") this.#confChanges.handed(next);
+    else next.waiter.refused(catalogue.proposalDropped);
+  }
+
+  #propose(): void {
+    if (this.#proposals.queuedCount === 0 || this.leader === 0n) return;
+    const batch = this.#proposals.takeQueue(proposalCountMax, proposalBytesMax);
+    const datas = new Array<NonNullable<Proposal["data"]>>(batch.length);
+    for (let i = 0; i < batch.length; i++) {
+      const proposal = batch[i]!;
+      datas[i] = proposal.data!;
+      proposal.handed = true;
+      proposal.term = this.term;
+    }
+    if (this.#raft.propose(datas) === "ok") return;
+    this.#proposals.drop(batch, catalogue.proposalDropped);
+  }
+
+  #handleReady(nowMs: number): void {
+    const ready = this.#raft.ready();
+    if (ready.hardState !== undefined) {
+      this.commitIndex = ready.hardState.commit;
+      this.term = ready.hardState.term;
+    }
+    if (ready.softState !== undefined) this.#leaderIs(ready.softState.lead, nowMs);
+    for (const state of ready.readStates) this.#reads.confirm(state.context, state.index);
+    for (const message of ready.messages) {
+      if (message.type === MessageType.MsgStorageAppend) this.#persist(message, ready);
+      else if (message.type === MessageType.MsgStorageApply) this.#applying.push(message);
+      else this.#transport.send(message);
+    }
+  }
+
+  #leaderIs(leader: bigint, nowMs: number): void {
+    const former = this.leader;
+    if (leader === former) return;
+    this.leader = leader;
+    this.isLeader = leader === this.#id;
+    this.#confChanges.leaderChanged();
+    if (leader !== 0n) {
+      this.leaderChangesCount++;
+      this.leaderSinceMs = nowMs;
+      this.#reads.leaderChanged();
+    }
+    this.#observer.leaderChanged(leader, former, this.term);
+  }
+
+  /**
+   * Hands an append to the log. A commit index alone is nobody's business: it waits for the next append, or
+   * the next tick, since losing it costs nothing.
+   */
+  #persist(append: Message, ready: Ready): void {
+    assert(
+      append.snapshot === undefined || (append.snapshot.metadata?.index ?? 0) === 0,
+      "no snapshot arrives at a member that has no peers",
+    );
+    const hardState = ready.hardState ?? this.#heldState;
+    if (!ready.mustSync && append.responses.length === 0) {
+      this.#heldState = hardState;
+      return;
+    }
+    this.#heldState = undefined;
+    const mustSync = ready.mustSync && this.#options.syncsLog;
+    this.#wal.append(hardState, append.entries, mustSync, (error) => {
+      if (error === undefined) this.#durable.push(append);
+      else this.#fail(error);
+      this.wake();
+    });
+  }
+
+  /** The commit index that raft knows goes into the log now, in front of what is appended next. */
+  writeState(): void {
+    if (this.#heldState === undefined) return;
+    this.#wal.append(this.#heldState, [], false, this.#onHeldState);
+    this.#heldState = undefined;
+  }
+
+  readonly #onHeldState = (error: Error | undefined): void => {
+    if (error !== undefined) this.#fail(error);
+  };
+
+  /** Applies what fits before `untilMs`; true when raft was told of a finished portion. */
+  #apply(untilMs: number): boolean {
+    if (this.#applying.isEmpty) return false;
+    const { clock } = this.#host;
+    let now = clock.monotonicMs();
+    while (now < untilMs && !this.#commits.stalled && !this.#stopped) {
+      const entry = this.#applying.next();
+      if (entry === undefined) {
+        for (const response of this.#applying.finishPortion()) this.#deliver(response);
+        return true;
+      }
+      this.#applyEntry(entry);
+      const before = now;
+      now = clock.monotonicMs();
+      this.#times.applied(entry, now - before);
+    }
+    return false;
+  }
+
+  #applyEntry(entry: Entry): void {
+    if (entry.type === EntryType.EntryConfChange) {
+      this.#applyConfChange(entry);
+      return;
+    }
+    assert(entry.type === EntryType.EntryNormal, "joint configuration changes are never proposed");
+    const id = entry.data.length === 0 ? -1 : peekRequestId(entry.data, this.#high16);
+    const proposal = id < 0 ? undefined : this.#proposals.take(id, entry.term);
+    const outcome = this.#machine.apply(entry, proposal !== undefined);
+    if (outcome !== undefined) {
+      this.#observer.entryApplied(outcome);
+      if (proposal !== undefined) {
+        proposal.applied(outcome);
+        this.#times.finished(proposal, this.#turnMs);
+      }
+    }
+    if (entry.data.length === 0 && this.isLeader && entry.term === this.term) {
+      this.#reads.repeat(this.#host.clock.monotonicMs());
+      this.#observer.leadershipEstablished();
+    }
+  }
+
+  #applyConfChange(entry: Entry): void {
+    const change = decodeConfChange(entry.data);
+    const outcome = this.#observer.applyConfChange(entry, change);
+    // A refused change counts for raft as one of no node at all.
+    if (outcome.error !== undefined) change.nodeId = 0n;
+    this.#observer.confStateChanged(this.#raft.applyConfChange(change));
+    this.#confChanges.applied(change.id, outcome);
+  }
+
+  #fail(error: Error): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#observer.failed(error);
+  }
+}

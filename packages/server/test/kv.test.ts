@@ -1,0 +1,261 @@
+// The KV service on one member.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  Compare,
+  CompareTarget,
+  DeleteRangeRequest,
+  decodeRangeStreamResponse,
+  encodePutRequest,
+  encodeRangeRequest,
+  PutRequest,
+  RangeRequest,
+  type RangeResponse,
+  RequestOp,
+  SortTarget,
+  TxnRequest,
+} from "@etcd-ts/api";
+import { startStream } from "./support/calls.ts";
+import { CallError, MemberWorld } from "./support/member-world.ts";
+
+function rangeOp(key: string, rangeEnd = ""): RequestOp {
+  const op = new RequestOp();
+  op.requestRange = new RangeRequest();
+  op.requestRange.key = Buffer.from(key);
+  op.requestRange.rangeEnd = Buffer.from(rangeEnd);
+  return op;
+}
+
+function putOp(key: string, value: string): RequestOp {
+  const op = new RequestOp();
+  op.requestPut = new PutRequest();
+  op.requestPut.key = Buffer.from(key);
+  op.requestPut.value = Buffer.from(value);
+  return op;
+}
+
+test("puts, ranges, deletes and transactions answer with etcd's revisions", async () => {
+  const world = await MemberWorld.started();
+  assert.equal((await world.put("a", "1")).header!.revision, 2);
+  const second = await world.put("a", "2", (request) => {
+    request.prevKv = true;
+  });
+  assert.equal(Buffer.from(second.prevKv!.value).toString(), "1");
+  assert.equal(second.header!.memberId, world.member.memberId);
+  assert.equal(second.header!.clusterId, world.member.clusterId);
+  assert.ok(second.header!.raftTerm >= 2);
+
+  const txn = new TxnRequest();
+  const compare = new Compare();
+  compare.key = Buffer.from("a");
+  compare.target = CompareTarget.VERSION;
+  compare.version = 2n;
+  txn.compare = [compare];
+  txn.success = [putOp("b", "3"), rangeOp("b")];
+  const answer = await world.txn(txn);
+  assert.equal(answer.succeeded, true);
+  assert.equal(answer.header!.revision, 4);
+  assert.equal(answer.responses[1]!.responseRange!.kvs[0]!.modRevision, 4);
+
+  const read = new TxnRequest();
+  read.success = [rangeOp("a", "c")];
+  const seen = await world.txn(read);
+  assert.equal(seen.header!.revision, 4);
+  assert.equal(seen.responses[0]!.responseRange!.count, 2);
+
+  assert.equal(await world.delete("a", "z"), 2);
+  assert.equal(await world.delete("a", "z"), 0);
+  assert.equal((await world.range("a")).header!.revision, 5);
+  await world.stop();
+});
+
+test("requests that are not canonical are put into the log encoded anew", async () => {
+  const world = await MemberWorld.started();
+  const request = new PutRequest();
+  request.key = Buffer.from("k");
+  request.value = Buffer.from("v");
+  const odd = Buffer.concat([encodePutRequest(request), Buffer.from([0xf8, 0x07, 0x01])]);
+  await world.call("/etcdserverpb.KV/Put", odd);
+  const { log } = world.member.opened;
+  const entries = log.entries(log.lastIndex(), log.lastIndex() + 1, 1 << 20);
+  assert.ok(typeof entries !== "string");
+  assert.equal(Buffer.from(entries[0]!.data).includes(Buffer.from([0xf8, 0x07])), false);
+  assert.equal(await world.get("k"), "v");
+  const del = new DeleteRangeRequest();
+  del.key = Buffer.from("k");
+  await world.call("/etcdserverpb.KV/DeleteRange", Buffer.from([0x18, 0x00, 0x0a, 0x01, 0x6b]));
+  assert.equal(await world.get("k"), undefined);
+  await world.stop();
+});
+
+test("a physical compaction is answered when everything is removed and durable", async () => {
+  const world = await MemberWorld.started({ compactionBatchLimit: 10, compactionSleepMs: 10 });
+  for (let i = 0; i < 100; i++) await world.put("k", String(i));
+  const { machine, commits } = world.member;
+  const committed = commits.count;
+  assert.equal(await world.compact(101, true), 101);
+  assert.equal(machine.compaction.active, false);
+  assert.ok(machine.compaction.removedCount >= 99);
+  assert.ok(commits.count > committed);
+  await assert.rejects(world.compact(50, true), /required revision has been compacted/);
+  await assert.rejects(world.compact(500), /required revision is a future revision/);
+  await assert.rejects(
+    world.range("k", (request) => {
+      request.revision = 50n;
+    }),
+    (error: CallError) => error.code === 11,
+  );
+  await world.stop();
+});
+
+test("an interrupted compaction goes on after a restart", async () => {
+  const world = await MemberWorld.started({ compactionBatchLimit: 1, compactionSleepMs: 1000 });
+  for (let i = 0; i < 20; i++) await world.put("k", String(i));
+  await world.compact(21);
+  await world.stop();
+  await world.start();
+  assert.equal(world.member.machine.compaction.active, true);
+  await world.world.until(() => !world.member.machine.compaction.active);
+  assert.equal(await world.get("k"), "19");
+  await world.stop();
+});
+
+test("a large range is read in slices, and small reads overtake it", async () => {
+  const world = await MemberWorld.started();
+  for (let i = 0; i < 40; i++) {
+    const txn = new TxnRequest();
+    for (let k = 0; k < 100; k++) txn.success.push(putOp(`key-${i}-${k}`, "v"));
+    await world.txn(txn);
+  }
+  const large = world.begin(
+    "/etcdserverpb.KV/Range",
+    encodeRangeRequest(
+      Object.assign(new RangeRequest(), { key: Buffer.from("\0"), rangeEnd: Buffer.from("\0") }),
+    ),
+  );
+  const small = world.begin(
+    "/etcdserverpb.KV/Range",
+    encodeRangeRequest(Object.assign(new RangeRequest(), { key: Buffer.from("key-0-0") })),
+  );
+  await world.world.until(() => small.ended);
+  assert.equal(large.ended, false);
+  await world.answer(large);
+  const everything = await world.range("\0", (request) => {
+    request.rangeEnd = Buffer.from("\0");
+  });
+  assert.equal(everything.kvs.length, 4000);
+  assert.equal(everything.count, 4000);
+  await world.stop();
+});
+
+async function stream(
+  world: MemberWorld,
+  change: (request: RangeRequest) => void,
+  room = Number.POSITIVE_INFINITY,
+): Promise<RangeResponse[]> {
+  const request = new RangeRequest();
+  request.key = Buffer.from("\0");
+  request.rangeEnd = Buffer.from("\0");
+  change(request);
+  const call = startStream(world.member.methods, "/etcdserverpb.KV/RangeStream");
+  call.room = room;
+  call.handler!.onMessage(encodeRangeRequest(request));
+  while (!call.ended) {
+    await world.world.until(() => call.ended || call.room <= 0);
+    if (call.ended) break;
+    const sent = call.sent.length;
+    await world.world.run(50);
+    assert.equal(call.sent.length, sent, "nothing is sent while the client does not take it");
+    call.room = room;
+    call.handler!.onDrain();
+  }
+  if (call.error !== undefined) throw new CallError(call.error.code, call.error.message);
+  const messages = call.response === undefined ? call.sent : [...call.sent, call.response];
+  return messages.map((bytes) => decodeRangeStreamResponse(bytes).rangeResponse!);
+}
+
+test("RangeStream sends growing chunks, and the header, more and count with the last", async () => {
+  const world = await MemberWorld.started();
+  for (let i = 0; i < 95; i++) await world.put(`key-${String(i).padStart(3, "0")}`, "v");
+  const chunks = await stream(world, () => {}, 2);
+  assert.deepEqual(
+    chunks.map((chunk) => chunk.kvs.length),
+    [10, 20, 40, 25],
+  );
+  assert.ok(chunks.slice(0, -1).every((chunk) => chunk.header === undefined && chunk.count === 0));
+  const last = chunks.at(-1)!;
+  assert.equal(last.header!.revision, 96);
+  assert.equal(last.count, 95);
+  assert.equal(last.more, false);
+  const keys = chunks.flatMap((chunk) => chunk.kvs.map((kv) => Buffer.from(kv.key).toString()));
+  assert.deepEqual(keys, [...keys].sort());
+  assert.equal(new Set(keys).size, 95);
+
+  const limited = await stream(world, (request) => {
+    request.limit = 15n;
+  });
+  assert.deepEqual(
+    limited.map((chunk) => chunk.kvs.length),
+    [10, 5],
+  );
+  assert.equal(limited.at(-1)!.more, true);
+  assert.equal(limited.at(-1)!.count, 95);
+
+  const counted = await stream(world, (request) => {
+    request.countOnly = true;
+  });
+  assert.equal(counted.length, 1);
+  assert.equal(counted[0]!.count, 95);
+
+  const nothing = await stream(world, (request) => {
+    request.key = Buffer.from("zzz");
+  });
+  assert.equal(nothing.length, 1);
+  assert.equal(nothing[0]!.header!.revision, 96);
+  await world.stop();
+});
+
+test("RangeStream reads one revision, whatever is written meanwhile", async () => {
+  const world = await MemberWorld.started();
+  for (let i = 0; i < 30; i++) await world.put(`key-${i}`, "old");
+  const call = startStream(world.member.methods, "/etcdserverpb.KV/RangeStream");
+  call.room = 1;
+  const request = new RangeRequest();
+  request.key = Buffer.from("\0");
+  request.rangeEnd = Buffer.from("\0");
+  call.handler!.onMessage(encodeRangeRequest(request));
+  await world.world.until(() => call.sent.length === 1);
+  for (let i = 0; i < 30; i++) await world.put(`key-${i}`, "new");
+  call.room = 100;
+  call.handler!.onDrain();
+  await world.world.until(() => call.ended);
+  const chunks = [...call.sent, call.response!].map(
+    (bytes) => decodeRangeStreamResponse(bytes).rangeResponse!,
+  );
+  const values = chunks.flatMap((chunk) => chunk.kvs.map((kv) => Buffer.from(kv.value).toString()));
+  assert.deepEqual(new Set(values), new Set(["old"]));
+  assert.equal(values.length, 30);
+  assert.equal(chunks.at(-1)!.header!.revision, 31);
+  await world.stop();
+});
+
+test("RangeStream refuses orders and filters", async () => {
+  const world = await MemberWorld.started();
+  await assert.rejects(
+    stream(world, (request) => {
+      request.sortOrder = 1;
+      request.sortTarget = SortTarget.MOD;
+    }),
+    (error: CallError) =>
+      error.code === 12 && error.message === "RangeStream does not support custom sort orders",
+  );
+  await assert.rejects(
+    stream(world, (request) => {
+      request.minModRevision = 1n;
+    }),
+    (error: CallError) =>
+      error.code === 12 && error.message === "RangeStream does not support revision filters",
+  );
+  await world.stop();
+});

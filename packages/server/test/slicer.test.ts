@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Job, Slicer } from "../src/slicer.ts";
+import { World } from "./support/world.ts";
+
+class CountingJob implements Job {
+  left: number;
+  slices: number[] = [];
+  readonly #world: World;
+
+  constructor(world: World, left: number) {
+    this.#world = world;
+    this.left = left;
+  }
+
+  step(itemCount: number): boolean {
+    const items = Math.min(itemCount, this.left);
+    this.left -= items;
+    this.slices.push(items);
+    this.#world.nowMs += items * 0.01;
+    return this.left === 0;
+  }
+}
+
+test("a long job never holds the loop longer than a slice", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const job = new CountingJob(world, 10_000);
+  await world.settled(slicer.finish(job));
+  assert.equal(job.left, 0);
+  assert.ok(Math.max(...job.slices) <= 200, `slices of ${Math.max(...job.slices)} items`);
+  assert.ok(slicer.longestStepMs <= 2.1);
+});
+
+test("jobs take turns", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const long = new CountingJob(world, 100_000);
+  const short = new CountingJob(world, 100);
+  const order: string[] = [];
+  const longDone = slicer.finish(long).then(() => order.push("long"));
+  const shortDone = slicer.finish(short).then(() => order.push("short"));
+  await world.settled(Promise.all([longDone, shortDone]));
+  assert.deepEqual(order, ["short", "long"]);
+});
+
+test("a job pauses when it asks for it", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const job = new CountingJob(world, 3000);
+  const start = world.nowMs;
+  await world.settled(slicer.finish(job, { itemCount: 1000, pauseMs: 10 }));
+  assert.deepEqual(job.slices, [1000, 1000, 1000]);
+  assert.ok(world.nowMs - start >= 50, "two pauses and the work");
+});
+
+test("a failing job tells its owner and does not disturb the others", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const failing = slicer.finish({
+    step: () => {
+      throw new Error("broken");
+    },
+  });
+  const job = new CountingJob(world, 500);
+  const good = slicer.finish(job);
+  await assert.rejects(world.settled(failing), /broken/);
+  await world.settled(good);
+});
+
+test("a cancelled job is not stepped again and nobody is told", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const job = new CountingJob(world, 1_000_000);
+  let told = false;
+  const running = slicer.run(job, {
+    done: () => {
+      told = true;
+    },
+    failed: () => {
+      told = true;
+    },
+  });
+  running.cancel();
+  await world.run(10);
+  assert.equal(job.slices.length, 0);
+  assert.equal(told, false);
+});
