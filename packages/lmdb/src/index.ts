@@ -1,1 +1,1 @@
-export {};
+export { LmdbBackend, type LmdbBackendOptions } from "./lmdb-backend.ts";

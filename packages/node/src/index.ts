@@ -1,1 +1,24 @@
-export {};
+export {
+  type CertificateOptions,
+  type IssuedCertificate,
+  issueCertificate,
+  selfSignedCertificate,
+} from "./certificate.ts";
+export { knownCipherSuite } from "./cipher-suites.ts";
+export { gzip } from "./gzip.ts";
+export { type Http1Handler, type Http1Options, type Http1Server, serveHttp1 } from "./http1.ts";
+export {
+  type LogFormat,
+  type LogLevel,
+  type LogOptions,
+  logLevels,
+  logTime,
+  type NodeLog,
+  nodeLog,
+  silentLog,
+} from "./log.ts";
+export { hostPort, type NodeListenOptions, type NodeNet } from "./net.ts";
+export { type NodeHost, type NodeHostOptions, nodeHost } from "./node-host.ts";
+export { revokedSerials } from "./revocation-list.ts";
+export { diskError, systemCode, systemText } from "./system-errors.ts";
+export type { NodeTlsServerOptions } from "./tls.ts";

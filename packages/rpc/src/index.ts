@@ -1,1 +1,42 @@
-export {};
+export { Channel } from "./channel.ts";
+export type {
+  CallOptions,
+  CancelSignal,
+  ChannelOptions,
+  ChannelState,
+  ClientKeepalive,
+  ClientStream,
+  ClientStreamHandler,
+  UnaryHandler,
+} from "./client-types.ts";
+export { type CallType, MethodStats, TransportCounters } from "./counters.ts";
+export { RpcServer } from "./server.ts";
+export type {
+  RpcHost,
+  RpcServerObserver,
+  RpcServerOptions,
+  ServedAddress,
+  ServeOptions,
+  ServerKeepalive,
+  ServerLimits,
+} from "./server-options.ts";
+export type {
+  FinalStatus,
+  GzipCodec,
+  HttpExchange,
+  HttpHandler,
+  Method,
+  MethodTable,
+  ServerCall,
+  StreamHandler,
+  StreamMethod,
+  UnaryMethod,
+} from "./server-types.ts";
+export {
+  decodeGrpcMessage,
+  encodeGrpcMessage,
+  type Metadata,
+  RpcError,
+  Status,
+  statusNames,
+} from "./status.ts";

@@ -1,0 +1,44 @@
+// What is in the data folder before anybody touches it.
+
+import { mkdirSync, readdirSync, statSync } from "node:fs";
+import type { NodeLog } from "@etcd-ts/node";
+import { systemCode, systemText } from "@etcd-ts/node";
+
+export class DataDirError extends Error {
+  override readonly name = "DataDirError";
+}
+
+/** Whether there is a member's log. Throws `DataDirError` when the folder cannot be used. */
+export function inspectDataDir(path: string, walDir: string, log: NodeLog): boolean {
+  const names = namesIn(path);
+  if (names.includes("proxy")) {
+    throw new DataDirError(
+      `${path} has a folder "proxy", of an etcd proxy before 3.6: remove it or choose another folder`,
+    );
+  }
+  for (const name of names) {
+    if (name === "member" && statSync(`${path}/${name}`).isDirectory()) continue;
+    log.warn("found invalid file under data directory", { filename: name, "data-dir": path });
+  }
+  const logs = namesIn(walDir === "" ? `${path}/member/wal` : walDir);
+  return logs.some((name) => name.endsWith(".wal"));
+}
+
+/** None when there is no such folder. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return [];
+    throw new DataDirError(`open ${path}: ${systemText(error)}`, { cause: error });
+  }
+}
+
+/** For certificates that are made before the member makes its folders. */
+export function makePrivateFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new DataDirError(`mkdir ${path}: ${systemText(error)}`, { cause: error });
+  }
+}

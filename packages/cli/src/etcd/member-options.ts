@@ -1,0 +1,48 @@
+import type { MemberOptions } from "@etcd-ts/server";
+import { type Config, milliseconds } from "./config.ts";
+import { parseFeatureGates } from "./feature-gates.ts";
+import { parseInitialCluster } from "./settle.ts";
+import { urlTexts } from "./url.ts";
+
+/** What the member is told of the flags. */
+export function memberOptions(config: Config): MemberOptions {
+  const gates = parseFeatureGates(config["feature-gates"]);
+  return {
+    name: config.name,
+    dataDir: config["data-dir"],
+    ...(config["wal-dir"] === "" ? {} : { walDir: config["wal-dir"] }),
+    initialCluster: parseInitialCluster(config["initial-cluster"]),
+    initialClusterToken: config["initial-cluster-token"],
+    initialAdvertisePeerUrls: urlTexts(config["initial-advertise-peer-urls"]),
+    advertiseClientUrls: urlTexts(config["advertise-client-urls"]),
+    heartbeatMs: config["heartbeat-interval"],
+    electionMs: config["election-timeout"],
+    initialElectionTickAdvance: config["initial-election-tick-advance"],
+    preVote: config["pre-vote"],
+    strictReconfigCheck: config["strict-reconfig-check"],
+    maxLearners: config["max-learners"],
+    snapshotCount: config["snapshot-count"],
+    snapshotCatchupEntries: config["snapshot-catchup-entries"],
+    maxSnapshots: config["max-snapshots"],
+    maxWals: config["max-wals"],
+    quotaBackendBytes: config["quota-backend-bytes"],
+    backendBatchIntervalMs: milliseconds(config["backend-batch-interval"]),
+    backendBatchLimit: config["backend-batch-limit"],
+    maxTxnOps: config["max-txn-ops"],
+    maxRequestBytes: config["max-request-bytes"],
+    compactionBatchLimit: config["compaction-batch-limit"],
+    compactionSleepMs: milliseconds(config["compaction-sleep-interval"]),
+    warningApplyDurationMs: milliseconds(config["warning-apply-duration"]),
+    warningUnaryRequestDurationMs: milliseconds(config["warning-unary-request-duration"]),
+    watchProgressNotifyMs: watchProgressMs(config),
+    leaseCheckpoint: gates.get("LeaseCheckpoint") ?? false,
+    unsafeNoFsync: config["unsafe-no-fsync"],
+  };
+}
+
+const watchProgressMsMin = 100;
+
+function watchProgressMs(config: Config): number {
+  const wanted = milliseconds(config["watch-progress-notify-interval"]);
+  return wanted === 0 ? 0 : Math.max(wanted, watchProgressMsMin);
+}

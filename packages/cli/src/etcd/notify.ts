@@ -1,0 +1,20 @@
+// systemd's readiness protocol (sd_notify) is a datagram to a unix socket, which Node cannot send. Where a
+// service manager waits for it, systemd's own command sends it for us.
+
+import { execFile } from "node:child_process";
+import type { Log } from "@etcd-ts/base";
+
+export function notifyServiceManager(
+  environment: Readonly<Record<string, string | undefined>>,
+  log: Log,
+): void {
+  log.info("notifying init daemon");
+  if ((environment["NOTIFY_SOCKET"] ?? "") === "") {
+    log.info("successfully notified init daemon");
+    return;
+  }
+  execFile("systemd-notify", ["--ready", `--pid=${process.pid}`], (error) => {
+    if (error === null) log.info("successfully notified init daemon");
+    else log.warn("failed to notify init daemon", { error });
+  });
+}

@@ -1,0 +1,43 @@
+// The TLS flags: files with certificates, read when the client is built.
+
+import { readFileSync } from "node:fs";
+import type { ClientTlsOptions } from "@etcd-ts/client";
+import { systemText } from "@etcd-ts/node";
+import { Failure } from "../shared/exit.ts";
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly cacert: string;
+  readonly insecureTransport: boolean;
+  readonly insecureSkipVerify: boolean;
+  /** Name that the server's certificate must have; "" for the endpoint's. */
+  readonly serverName: string;
+}
+
+/** The TLS options of the client; undefined when nothing asks for TLS. Throws `Failure`. */
+export function readTlsFiles(files: TlsFiles): ClientTlsOptions | undefined {
+  const { cert, key, cacert, insecureTransport, insecureSkipVerify, serverName } = files;
+  const wanted =
+    cert !== "" || key !== "" || cacert !== "" || serverName !== "" || insecureSkipVerify;
+  if (!wanted && insecureTransport) return undefined;
+  if ((cert === "") !== (key === "")) {
+    throw Failure.badArguments(
+      `KeyFile and CertFile must both be present[key: ${key}, cert: ${cert}]`,
+    );
+  }
+  return {
+    ...(cert === "" ? {} : { certificatePem: read(cert), keyPem: read(key) }),
+    ...(cacert === "" ? {} : { trustedCaPem: read(cacert) }),
+    ...(serverName === "" ? {} : { serverName }),
+    insecureSkipVerify,
+  };
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw Failure.badArguments(`open ${path}: ${systemText(error)}`);
+  }
+}

@@ -1,0 +1,135 @@
+// A tool for shells and scripts has to start at once.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { etcdctlProgram } from "./ours.ts";
+
+const sources = fileURLToPath(new URL("../../src", import.meta.url));
+
+/** What a module loads without being asked: its static imports, and theirs. */
+function staticImports(file: string, seen: Set<string> = new Set()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  if (!file.startsWith("/")) return seen;
+  const text = readFileSync(file, "utf8");
+  for (const match of text.matchAll(/^(?:(?:import|export)\b[^"';=]*?from|import) "([^"]+)";/gm)) {
+    const specifier = match[1] as string;
+    staticImports(specifier.startsWith(".") ? resolve(dirname(file), specifier) : specifier, seen);
+  }
+  return seen;
+}
+
+test("help and version load neither client nor protocol", () => {
+  for (const entry of [
+    "etcdctl/main.js",
+    "etcdctl/commands/version.js",
+    "shared/help-command.js",
+    "etcdutl/main.js",
+  ]) {
+    const loaded = [...staticImports(join(sources, entry))];
+    const foreign = loaded.filter((it) => !it.startsWith(sources) && it !== "node:fs");
+    assert.deepEqual(foreign, [], entry);
+    assert.ok(loaded.length < 35, `${entry} loads ${loaded.length} files`);
+  }
+});
+
+test("commands of the client load no server and no database", () => {
+  for (const entry of ["get", "watch", "snapshot-save", "member", "lock"]) {
+    const file = join(sources, "etcdctl", "commands", `${entry}.js`);
+    const packages = [...staticImports(file)].filter((it) => it.startsWith("@"));
+    assert.ok(packages.includes("@etcd-ts/client"), entry);
+    const allowed = [
+      "@etcd-ts/api",
+      "@etcd-ts/base",
+      "@etcd-ts/client",
+      "@etcd-ts/node",
+      "@etcd-ts/rpc",
+    ];
+    assert.deepEqual(
+      packages.filter((it) => !allowed.includes(it)),
+      [],
+      relative(sources, file),
+    );
+  }
+});
+
+test("it starts through links, from any folder", () => {
+  const folder = mkdtempSync(join(tmpdir(), "etcd-ts-link-"));
+  try {
+    const link = join(folder, "ectl");
+    symlinkSync(etcdctlProgram, link);
+    symlinkSync(link, join(folder, "again"));
+    assert.ok((statSync(etcdctlProgram).mode & 0o111) === 0o111, "it is executable");
+    const { stdout, status } = spawnSync(join(folder, "again"), ["version"], {
+      cwd: "/",
+      encoding: "utf8",
+    });
+    assert.equal(stdout, "etcdctl version: 3.7.1\nAPI version: 3.7\n");
+    assert.equal(status, 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a cold `version` takes at most twice the time of an empty Node", () => {
+  const timed = (program: string, args: readonly string[]): number => {
+    const startedMs = performance.now();
+    assert.equal(spawnSync(program, args).status, 0);
+    return performance.now() - startedMs;
+  };
+  const empty: number[] = [];
+  const version: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    empty.push(timed(process.execPath, ["-e", "0"]));
+    version.push(timed(process.execPath, [etcdctlProgram, "version"]));
+  }
+  const median = (values: number[]): number => values.sort((a, b) => a - b)[3] as number;
+  const ratio = median(version) / median(empty);
+  assert.ok(ratio <= 2, `ratio ${ratio.toFixed(2)}`);
+});
+
+test("the v2 API is refused in one clear line", () => {
+  const { stdout, stderr, status } = spawnSync(etcdctlProgram, ["get", "a"], {
+    encoding: "utf8",
+    env: { ...process.env, ETCDCTL_API: "2" },
+  });
+  assert.equal(stdout, "");
+  assert.match(stderr, /^Error: ETCDCTL_API=2 is not supported.*\n$/);
+  assert.equal(status, 1);
+});
+
+test("the bash completion can be sourced and completes", (t) => {
+  if (spawnSync("bash", ["-c", "true"]).status !== 0) {
+    t.skip("no bash here");
+    return;
+  }
+  const script = `
+    source <(${etcdctlProgram} completion bash) || exit 9
+    COMP_WORDS=(${etcdctlProgram} "$@"); COMP_CWORD=$#
+    _etcdctl_complete
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const complete = (...words: string[]): string =>
+    spawnSync("bash", ["-c", script, "bash", ...words], { encoding: "utf8" }).stdout;
+  assert.equal(complete("lea"), "lease\n");
+  assert.equal(complete("lease", ""), "grant\nkeep-alive\nlist\nrevoke\ntimetolive\n");
+  assert.equal(complete("get", "--order", ""), "ASCEND\nDESCEND\n");
+  assert.equal(complete("get", "--order", "=", "D"), "DESCEND\n");
+  for (const shell of ["zsh", "fish", "powershell"]) {
+    const { stdout, status } = spawnSync(etcdctlProgram, ["completion", shell], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 0);
+    assert.match(
+      stdout,
+      shell === "zsh"
+        ? /^#compdef etcdctl\ncompdef _etcdctl etcdctl\n/
+        : /^# \w+ completion for etcdctl/,
+    );
+    assert.match(stdout, /__complete/);
+  }
+});

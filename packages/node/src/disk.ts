@@ -1,0 +1,82 @@
+import { close, constants, fsync, open } from "node:fs";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import type { Disk, DiskEntry, DiskFile, DiskLock, OpenMode } from "@etcd-ts/base";
+import { NodeDiskFile } from "./disk-file.ts";
+import { lockFile } from "./lock.ts";
+import { diskError, systemCode } from "./system-errors.ts";
+
+const openFlags: Readonly<Record<OpenMode, number>> = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR,
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+};
+
+class NodeDisk implements Disk {
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const fd = await new Promise<number>((resolve, reject) => {
+      open(path, openFlags[mode], 0o600, (error, opened) => {
+        if (error) reject(diskError("open", path, error));
+        else resolve(opened);
+      });
+    });
+    return new NodeDiskFile(path, fd);
+  }
+
+  async stat(path: string): Promise<DiskEntry | undefined> {
+    try {
+      const found = await stat(path);
+      return { kind: found.isDirectory() ? "directory" : "file", bytes: found.size };
+    } catch (error) {
+      if (systemCode(error) === "ENOENT") return undefined;
+      throw diskError("stat", path, error);
+    }
+  }
+
+  async list(path: string): Promise<string[]> {
+    const names = await attempt("open", path, readdir(path));
+    // By code unit, so that the order is the same wherever the list was made.
+    return names.sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await attempt("mkdir", path, mkdir(path, { recursive: true, mode: 0o700 }));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return attempt("rename", from, rename(from, to));
+  }
+
+  remove(path: string): Promise<void> {
+    return attempt("remove", path, rm(path, { recursive: true, force: true }));
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      open(path, constants.O_RDONLY | constants.O_DIRECTORY, (openError, fd) => {
+        if (openError) return reject(diskError("open", path, openError));
+        fsync(fd, (syncError) => {
+          close(fd, (closeError) => {
+            if (syncError || closeError) reject(diskError("fsync", path, syncError ?? closeError));
+            else resolve();
+          });
+        });
+      });
+    });
+  }
+
+  async lock(path: string): Promise<DiskLock> {
+    return lockFile(path);
+  }
+}
+
+export function nodeDisk(): Disk {
+  return new NodeDisk();
+}
+
+async function attempt<T>(operation: string, path: string, task: Promise<T>): Promise<T> {
+  try {
+    return await task;
+  } catch (error) {
+    throw diskError(operation, path, error);
+  }
+}

@@ -1,0 +1,187 @@
+// Reads a whole log: decides from which snapshot record it continues, and which entries count.
+//
+// The segments are read backwards, each once, until the newest acceptable snapshot record and everything
+// after it is known. A snapshot record is acceptable when its index is committed by the last hard state (a
+// snapshot received from a leader is recorded before that) and the caller agrees. So a log with
+// five old segments kept for safety costs no more at start than its last one or two.
+//
+// Stock 3.4 to 3.6 also asks for a `.snap` file with the record's term and index: that is what `accept` is
+// for. 3.7 takes the newest record itself.
+
+import { type Bytes, CorruptionError, type Disk, DiskError, equalBytes } from "@etcd-ts/base";
+import type { ConfState, Entry, HardState } from "@etcd-ts/raft";
+import { HardState as EmptyHardState } from "@etcd-ts/raft";
+import { decodeWalMetadata } from "./gen/metadata.ts";
+import type { WalSnapshot } from "./gen/walpb.ts";
+import { parseWalSegment, type WalSegment } from "./wal-names.ts";
+import { readSegment, type SegmentContent } from "./wal-segment-reader.ts";
+
+export interface WalMetadata {
+  readonly nodeId: bigint;
+  readonly clusterId: bigint;
+}
+
+/** Index and term up to which a snapshot stands for the log. */
+export interface WalSnapshotPoint {
+  readonly index: number;
+  readonly term: number;
+  /** Absent in the first record of a log, and in those of 3.4. */
+  readonly confState: ConfState | undefined;
+}
+
+export interface WalReadOptions {
+  /** Whether the log may continue from this snapshot record; asked from the newest on. Default: yes. */
+  readonly accept?: (point: WalSnapshotPoint) => boolean;
+  /** Continue from exactly this record: "wal: snapshot not found", "wal: snapshot mismatch". */
+  readonly startAt?: { readonly index: number; readonly term: number };
+}
+
+export interface WalContent {
+  readonly metadata: WalMetadata;
+  readonly metadataBytes: Bytes;
+  readonly hardState: HardState;
+  readonly snapshot: WalSnapshotPoint;
+  /** Contiguous, the first one follows `snapshot.index`. */
+  readonly entries: Entry[];
+  /** All segments of the folder, oldest first. */
+  readonly segments: readonly WalSegment[];
+  /** The last one. */
+  readonly last: SegmentContent;
+  /** Highest index that was ever written, at least that of the snapshot. */
+  readonly lastIndex: number;
+}
+
+/** The segments in a folder, oldest first; none when there is no such folder. */
+export async function listWalSegments(disk: Disk, directory: string): Promise<WalSegment[]> {
+  let names: string[];
+  try {
+    names = await disk.list(directory);
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "not-found") return [];
+    throw error;
+  }
+  const segments: WalSegment[] = [];
+  for (const name of names) {
+    const segment = parseWalSegment(name);
+    if (segment !== undefined) segments.push(segment);
+  }
+  return segments.sort((a, b) => a.sequence - b.sequence);
+}
+
+/** Changes nothing on the disk. Throws `CorruptionError` and `DiskError`. */
+export async function readWal(
+  disk: Disk,
+  directory: string,
+  options: WalReadOptions = {},
+): Promise<WalContent> {
+  const segments = await listWalSegments(disk, directory);
+  if (segments.length === 0) {
+    throw new DiskError("not-found", directory, `${directory}: wal: file not found`);
+  }
+  const contents: SegmentContent[] = [];
+  let hardState: HardState | undefined;
+  let start: WalSnapshot | undefined;
+  for (let i = segments.length - 1; i >= 0; i--) {
+    const segment = segments[i] as WalSegment;
+    const next = segments[i + 1];
+    if (next !== undefined && next.sequence !== segment.sequence + 1) {
+      throw new CorruptionError(
+        `${directory}/${next.name}`,
+        0,
+        "wal: file sequence numbers do not increase continuously",
+      );
+    }
+    const content = await readOne(disk, `${directory}/${segment.name}`, next === undefined);
+    const after = contents[0];
+    if (after !== undefined) checkSeam(content, after);
+    contents.unshift(content);
+    hardState ??= content.hardState;
+    start ??= choose(content, hardState?.commit ?? 0, options);
+    if (start !== undefined && segment.firstIndex <= start.index) break;
+  }
+  const first = contents[0] as SegmentContent;
+  if (start === undefined) throw new CorruptionError(first.path, 0, "wal: snapshot not found");
+  const state = hardState ?? new EmptyHardState();
+  const entries = mergeEntries(contents, start.index);
+  const lastKept = start.index + entries.length;
+  if (state.commit > lastKept) {
+    throw new CorruptionError(
+      (contents[contents.length - 1] as SegmentContent).path,
+      0,
+      `entries up to ${state.commit} are committed but the log ends at ${lastKept}`,
+    );
+  }
+  const metadataBytes = first.metadata as Bytes;
+  return {
+    metadata: decodeWalMetadata(metadataBytes),
+    metadataBytes,
+    hardState: state,
+    snapshot: start,
+    entries,
+    segments,
+    last: contents[contents.length - 1] as SegmentContent,
+    lastIndex: lastKept,
+  };
+}
+
+async function readOne(disk: Disk, path: string, isLast: boolean): Promise<SegmentContent> {
+  const file = await disk.open(path, "read");
+  try {
+    return await readSegment(file, isLast);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Two segments, one behind the other, must be of one log. */
+function checkSeam(before: SegmentContent, after: SegmentContent): void {
+  if (before.endCrc !== 0 && before.endCrc !== after.headCrc) {
+    throw new CorruptionError(after.path, 0, "wal: crc mismatch with the segment before");
+  }
+  if (!equalBytes(before.metadata as Bytes, after.metadata as Bytes)) {
+    throw new CorruptionError(after.path, 0, "wal: conflicting metadata found");
+  }
+}
+
+/** The newest acceptable snapshot record of a segment. */
+function choose(
+  content: SegmentContent,
+  commit: number,
+  options: WalReadOptions,
+): WalSnapshot | undefined {
+  const { startAt, accept } = options;
+  for (let i = content.snapshots.length - 1; i >= 0; i--) {
+    const snapshot = content.snapshots[i] as WalSnapshot;
+    if (startAt !== undefined) {
+      if (snapshot.index !== startAt.index) continue;
+      if (snapshot.term === startAt.term) return snapshot;
+      throw new CorruptionError(content.path, 0, "wal: snapshot mismatch");
+    }
+    if (snapshot.index <= commit && (accept === undefined || accept(snapshot))) return snapshot;
+  }
+  return undefined;
+}
+
+/**
+ * An entry replaces one of the same index and drops all after it. Those up to `start` do not count but drop
+ * what follows them all the same: stock keeps it, and so can put an uncommitted 6 of term 2
+ * behind a snapshot at 5 of term 3, after which the member's vote is worth less than it should be.
+ */
+function mergeEntries(contents: readonly SegmentContent[], start: number): Entry[] {
+  const merged: Entry[] = [];
+  for (const content of contents) {
+    for (const entry of content.entries) {
+      const at = Math.max(0, entry.index - start - 1);
+      if (at > merged.length) {
+        throw new CorruptionError(
+          content.path,
+          0,
+          `wal: slice bounds out of range: entry ${entry.index} follows ${start + merged.length}`,
+        );
+      }
+      merged.length = at;
+      if (entry.index > start) merged.push(entry);
+    }
+  }
+  return merged;
+}
