@@ -98,7 +98,7 @@ async function medianMs(run: () => Promise<unknown>): Promise<number> {
   return samples[Math.floor(repeats / 2)] as number;
 }
 
-/** `etcd_ts_event_loop_longest_stall_seconds` of our `/metrics`. */
+/** `etcd_ts_event_loop_stall_max_seconds` of our `/metrics`. */
 async function longestStallMs(endpoint: string): Promise<number> {
   const text = await new Promise<string>((resolve, reject) => {
     get(`http://${endpoint}/metrics`, (response) => {
@@ -109,7 +109,7 @@ async function longestStallMs(endpoint: string): Promise<number> {
       response.on("end", () => resolve(body));
     }).on("error", reject);
   });
-  const found = /^etcd_ts_event_loop_longest_stall_seconds (\S+)/m.exec(text);
+  const found = /^etcd_ts_event_loop_stall_max_seconds (\S+)/m.exec(text);
   return found === null ? 0 : Number(found[1]) * 1000;
 }
 

@@ -20,7 +20,7 @@
 
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { assert, type Bytes, bytesToKey, compareBytes, DiskError, sliceToKey } from "@etcd-ts/base";
+import { assert, type Bytes, DiskError } from "@etcd-ts/base";
 import {
   type Backend,
   type BackendView,
@@ -32,6 +32,7 @@ import { Batch } from "./batch.ts";
 import { bucketNumber, revisionBucket } from "./buckets.ts";
 import { dataFile, Environment, type EnvironmentOptions, type Sizes } from "./environment.ts";
 import { LmdbView } from "./lmdb-view.ts";
+import { scanMerged } from "./merged-scan.ts";
 import type { Answer, Request, WriterData } from "./messages.ts";
 import { MergedOverlay, type OverlaySource } from "./overlay.ts";
 import { ChunkPool, type PackedChunk } from "./packed-batch.ts";
@@ -346,51 +347,6 @@ export class LmdbBackend implements Backend {
 
   #copyPath(): string {
     return `${this.#directory}/${dataFile}.copy`;
-  }
-}
-
-/** Merges the overlay into what `scanBelow` visits. */
-function scanMerged(
-  overlay: MergedOverlay,
-  from: Bytes,
-  to: Bytes | undefined,
-  limit: number,
-  visit: Visit,
-  scanBelow: (visit: Visit) => void,
-): void {
-  if (limit <= 0 || (to !== undefined && compareBytes(from, to) >= 0)) return;
-  const end = to === undefined ? undefined : bytesToKey(to);
-  let left = limit;
-  /** Visits the overlay's present item; false when the scan is over. */
-  const take = (): boolean => {
-    const value = overlay.value();
-    if (value !== null) {
-      left--;
-      if (visit(overlay.keyBytes(), value) === false) return false;
-    }
-    overlay.advance();
-    return left > 0;
-  };
-  let goOn = true;
-  scanBelow((key, value) => {
-    if (overlay.key !== undefined) {
-      const name = sliceToKey(key, 0, key.length);
-      while (overlay.key !== undefined && overlay.key < name) {
-        // An overlay value that the visitor reads may not be disturbed; this one's own bytes may.
-        goOn = take();
-        if (!goOn) return false;
-      }
-      if (overlay.key === name) {
-        goOn = take();
-        return goOn;
-      }
-    }
-    left--;
-    goOn = visit(key, value) !== false && left > 0;
-    return goOn;
-  });
-  while (goOn && overlay.key !== undefined && (end === undefined || overlay.key < end)) {
-    goOn = take();
   }
 }
 

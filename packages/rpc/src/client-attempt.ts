@@ -132,6 +132,10 @@ export class ClientAttempt extends GrpcStream {
     );
   }
 
+  protected override truncated(): void {
+    this.refuse(Status.internal, "unexpected EOF");
+  }
+
   protected override refuse(code: number, message: string): void {
     this.#end(new RpcError(code, message), noMetadata);
   }

@@ -13,7 +13,12 @@ import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import { HeadCache } from "./head-cache.ts";
 import type { HeaderField } from "./header-field.ts";
 import { fieldBytesMax, HpackEncoder, writeLiteral } from "./hpack-encoder.ts";
-import { type ConnectionLimits, Http2Connection, peaceLingerMs } from "./http2-connection.ts";
+import {
+  type ConnectionLimits,
+  errorLingerMs,
+  Http2Connection,
+  peaceLingerMs,
+} from "./http2-connection.ts";
 import { ResponseHead } from "./response-head.ts";
 import type { RpcHost } from "./server-options.ts";
 import type { GzipCodec } from "./server-types.ts";
@@ -277,6 +282,10 @@ export class ClientConnection extends Http2Connection {
 
   // --- pings ---------------------------------------------------------------------------------------
 
+  protected override beforeFlush(): void {}
+  /** A client goes on reading: servers stop when they cannot write, and one side must not. */
+  protected override onBlocked(): void {}
+  protected override onUnblocked(): void {}
   protected override onPing(): void {}
   protected override onPingAck(): void {}
 
@@ -320,7 +329,7 @@ export class ClientConnection extends Http2Connection {
     for (const stream of [...this.streams.values()]) {
       if (stream instanceof ClientAttempt) stream.call.cancel(message);
     }
-    this.finish(undefined, peaceLingerMs);
+    this.finish(undefined, errorLingerMs);
   }
 
   /** Gives the connection up at once. */

@@ -43,6 +43,8 @@ export abstract class GrpcStream extends Http2Stream {
   protected abstract deliver(message: Bytes): void;
   /** The other side has sent its last message. */
   protected abstract receiveEnd(): void;
+  /** The last message is incomplete. */
+  protected abstract truncated(insidePrefix: boolean): void;
   /** What came cannot be accepted; the call must end with this. */
   protected abstract refuse(code: number, message: string): void;
 
@@ -112,8 +114,9 @@ export abstract class GrpcStream extends Http2Stream {
 
   #end(): void {
     if (this.#partial !== undefined) {
+      const insidePrefix = this.#partial.length < 0;
       this.#partial = undefined;
-      this.refuse(Status.internal, "unexpected EOF");
+      this.truncated(insidePrefix);
     } else {
       this.receiveEnd();
     }

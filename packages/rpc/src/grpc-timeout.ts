@@ -21,7 +21,7 @@ export function parseGrpcTimeout(text: string): number | string {
   for (let i = 0; i < text.length - 1; i++) {
     const digit = text.charCodeAt(i) - 0x30;
     if (digit < 0 || digit > 9) {
-      return `strconv.ParseInt: parsing ${quote(text.slice(0, -1))}: invalid syntax`;
+      return `strconv.ParseUint: parsing ${quote(text.slice(0, -1))}: invalid syntax`;
     }
     value = value * 10 + digit;
   }

@@ -6,10 +6,7 @@
 // chunks is copied together. A frame is dispatched when it is complete, at most 16 KiB and 9 bytes are
 // ever held back.
 //
-// Output. Frames are composed into `out` and written by `flush`, once per turn: the owner calls it at
-// the end of the turn after `scheduleFlush`. What flow control withholds stays in the queues of the
-// streams, in `#ready` order, one frame a stream and round, so that a large answer does not block small
-// ones.
+// Output is the business of `ConnectionOutput`.
 //
 // Credit. The connection's window is given back as soon as bytes have come; the stream's window only
 // while its application wants more. A stream that nobody reads therefore stops itself and no other.
@@ -17,16 +14,15 @@
 // `queuedBytesMax`, where the answers of calls that run already are the only excess.
 
 import {
-  allocateBytes,
   assert,
   type Bytes,
   type Connection,
   type ConnectionHandler,
-  emptyBytes,
   sliceToKey,
-  utf8ToBytes,
 } from "@etcd-ts/base";
+import { ConnectionOutput } from "./connection-output.ts";
 import type { TransportCounters } from "./counters.ts";
+import { putReset, putSettingsAck, putWindowUpdate } from "./frame-writer.ts";
 import {
   defaultFrameBytes,
   defaultWindow,
@@ -39,15 +35,14 @@ import {
   readUint32,
   Setting,
   windowMax,
-  writeFrameHeader,
-  writeUint32,
 } from "./frames.ts";
+import { HeaderBlock } from "./header-block.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import type { Http2Stream } from "./http2-stream.ts";
-import { Output } from "./output.ts";
 import { RateBucket } from "./rate-bucket.ts";
 import { ResetMemory } from "./reset-memory.ts";
 import type { RpcHost } from "./server-options.ts";
+import { frameLength, SplitFrame } from "./split-frame.ts";
 
 export interface ConnectionLimits {
   readonly headerListBytesMax: number;
@@ -60,46 +55,27 @@ export interface ConnectionLimits {
   readonly idleFramesPerSecond: number;
 }
 
-/** Output of one flush before other connections get their turn. */
-const flushBytesMax = 1 << 20;
-/** Frames go straight to the output while less than this waits there. */
-export const outputBytesMax: number = 256 << 10;
 /** CONTINUATION frames of one block that carry little. */
 const smallContinuationsMax = 64;
 /** Time for the other side to read why it is left. */
-const errorLingerMs = 1000;
+export const errorLingerMs: number = 1000;
 /** The same after a peaceful end, when answers may still be under way. */
 export const peaceLingerMs: number = 5000;
 
-export abstract class Http2Connection implements ConnectionHandler {
-  readonly io: Connection;
-  readonly out: Output = new Output();
-  readonly counters: TransportCounters;
+export abstract class Http2Connection extends ConnectionOutput implements ConnectionHandler {
   readonly limits: ConnectionLimits;
   readonly streams: Map<number, Http2Stream> = new Map();
   readonly decoder: HpackDecoder = new HpackDecoder();
   /** Time of the chunk that is being read, or was read last. */
   nowMs: number;
-  /** Credit that the other side gave us for the whole connection. */
-  sendWindow: number = defaultWindow;
   /** Its SETTINGS. */
   peerStreamWindow: number = defaultWindow;
-  peerFrameBytesMax: number = defaultFrameBytes;
   peerStreamsMax = 0xffffffff;
   settingsReceived = false;
-  /** Waiting in the queues of all streams. */
-  queuedBytes = 0;
   /** Incomplete and undelivered messages of all streams. */
   bufferedBytes = 0;
-  /** The host said that enough is waiting; nothing is written until it drains. */
-  blocked = false;
   /** No input is taken any more: the connection failed, ended or is closed. */
   inputClosed = false;
-  /** The connection is gone. */
-  closed = false;
-  flushScheduled = false;
-  /** Streams above this are none of ours any more, because of the GOAWAY that we sent. */
-  goawayLast = 0x7fffffff;
   /** Highest stream that the other side opened. */
   lastPeerStream = 0;
   /** The header block that is coming in several frames, if any. */
@@ -109,8 +85,6 @@ export abstract class Http2Connection implements ConnectionHandler {
   #receiveWindow: number = defaultWindow;
   #uncredited = 0;
   readonly #split = new SplitFrame();
-  #ready: Http2Stream[] = [];
-  #resumed: Http2Stream[] = [];
   readonly #resets: RateBucket;
   readonly #idleFrames: RateBucket;
   readonly #resetMemory = new ResetMemory();
@@ -122,10 +96,9 @@ export abstract class Http2Connection implements ConnectionHandler {
     limits: ConnectionLimits,
     counters: TransportCounters,
   ) {
-    this.io = io;
+    super(io, counters);
     this.host = host;
     this.limits = limits;
-    this.counters = counters;
     this.nowMs = host.clock.monotonicMs();
     this.#resets = new RateBucket(limits.resetBurst, limits.resetsPerSecond, this.nowMs);
     this.#idleFrames = new RateBucket(
@@ -157,10 +130,6 @@ export abstract class Http2Connection implements ConnectionHandler {
   protected abstract onStreamRemoved(): void;
   /** Gone for good. All streams have been told. */
   protected abstract onClosed(error: Error | undefined): void;
-  /** Asks the owner to call `flush` at the end of the turn. */
-  protected abstract requestFlush(): void;
-  /** Streams that ended here but not there are dealt with before a flush. */
-  protected beforeFlush(): void {}
 
   // --- input ---------------------------------------------------------------------------------------
 
@@ -392,7 +361,7 @@ export abstract class Http2Connection implements ConnectionHandler {
         this.fail(ErrorCode.flowControlError, "connection window too large");
         return;
       }
-      if (this.#ready.length > 0) this.scheduleFlush();
+      this.sendMore();
       return;
     }
     const stream = this.streams.get(id);
@@ -563,7 +532,7 @@ export abstract class Http2Connection implements ConnectionHandler {
   // --- credit --------------------------------------------------------------------------------------
 
   /** Gives a stream's credit back when half of it is used. */
-  creditStream(stream: Http2Stream): void {
+  override creditStream(stream: Http2Stream): void {
     if (stream.uncredited < this.limits.streamWindowBytes >>> 1) return;
     this.#writeWindowUpdate(stream.id, stream.uncredited);
     stream.receiveWindow += stream.uncredited;
@@ -595,151 +564,6 @@ export abstract class Http2Connection implements ConnectionHandler {
     if (bytes <= 0 || this.bufferedBytes <= this.limits.bufferedBytesMax) return true;
     this.resetStream(stream, ErrorCode.enhanceYourCalm, "too many bytes buffered");
     return false;
-  }
-
-  // --- output --------------------------------------------------------------------------------------
-
-  scheduleFlush(): void {
-    if (this.flushScheduled || this.closed) return;
-    this.flushScheduled = true;
-    this.requestFlush();
-  }
-
-  /** Whether a DATA frame of this length may go out at once. */
-  maySend(stream: Http2Stream, length: number): boolean {
-    return (
-      length <= this.sendWindow &&
-      length <= stream.sendWindow &&
-      length <= this.peerFrameBytesMax &&
-      !this.blocked &&
-      this.out.pendingBytes < outputBytesMax
-    );
-  }
-
-  /** The stream has something to send, flow control permitting. */
-  listStream(stream: Http2Stream): void {
-    if (!stream.listed) {
-      stream.listed = true;
-      this.#ready.push(stream);
-    }
-    this.scheduleFlush();
-  }
-
-  /** `stream.onResumed` is called at the end of the turn. */
-  scheduleResume(stream: Http2Stream): void {
-    this.#resumed.push(stream);
-    this.scheduleFlush();
-  }
-
-  /** HEADERS, and CONTINUATION where the block is longer than a frame. */
-  writeHeaders(id: number, block: Bytes, length: number, endStream: boolean): void {
-    putHeaders(this.out, this.peerFrameBytesMax, id, block, length, endStream);
-    this.scheduleFlush();
-  }
-
-  /** An empty DATA frame that ends the stream. */
-  writeEnd(id: number): void {
-    putEnd(this.out, id);
-    this.scheduleFlush();
-  }
-
-  writePing(high: number, low: number, flags: number): void {
-    putPing(this.out, high, low, flags);
-    this.scheduleFlush();
-  }
-
-  writeSettings(settings: SettingPairs): void {
-    putSettings(this.out, settings);
-    this.scheduleFlush();
-  }
-
-  writeGoaway(lastStream: number, code: number, debug: string): void {
-    putGoaway(this.out, lastStream, code, debug);
-    this.goawayLast = Math.min(this.goawayLast, lastStream);
-    this.counters.goawaysSent++;
-    this.scheduleFlush();
-  }
-
-  /** Writes what has gathered. Called by the owner after `requestFlush`. */
-  flush(): void {
-    this.flushScheduled = false;
-    if (this.closed) return;
-    if (this.#resumed.length > 0) this.#resumeStreams();
-    this.beforeFlush();
-    if (this.blocked) return;
-    let written = 0;
-    for (;;) {
-      if (this.#ready.length > 0) this.#sendQueued();
-      const pending = this.out.pendingBytes;
-      if (pending === 0) return;
-      written += pending;
-      this.counters.bytesSent += pending;
-      this.counters.writes++;
-      if (!this.out.flush(this.io)) {
-        this.blocked = true;
-        this.onBlocked();
-        return;
-      }
-      if (this.#ready.length === 0 || this.sendWindow <= 0) return;
-      if (written >= flushBytesMax) {
-        this.scheduleFlush();
-        return;
-      }
-    }
-  }
-
-  protected onBlocked(): void {}
-  protected onUnblocked(): void {}
-
-  onDrain(): void {
-    if (this.closed) return;
-    this.blocked = false;
-    this.onUnblocked();
-    this.flush();
-  }
-
-  #resumeStreams(): void {
-    const resumed = this.#resumed;
-    this.#resumed = [];
-    for (let i = 0; i < resumed.length; i++) {
-      const stream = resumed[i]!;
-      stream.onResumed();
-      if (!stream.paused && !stream.removed && !stream.remoteClosed) this.creditStream(stream);
-    }
-  }
-
-  /** A frame from each stream in turn, until credit, queues or the output's bound end it. */
-  #sendQueued(): void {
-    let ready = this.#ready;
-    let drained: Http2Stream[] | undefined;
-    let index = 0;
-    const out = this.out;
-    while (index < ready.length && out.pendingBytes < outputBytesMax && this.sendWindow > 0) {
-      const stream = ready[index++]!;
-      if (stream.removed || !stream.sendPiece()) {
-        stream.listed = false;
-      } else {
-        if (stream.queue!.bytes === 0) {
-          stream.listed = false;
-          stream.onQueueEmpty();
-        } else {
-          ready.push(stream);
-        }
-        if (stream.wantsDrain && stream.queue!.bytes <= drainBytes) {
-          stream.wantsDrain = false;
-          if (drained === undefined) drained = [];
-          drained.push(stream);
-        }
-      }
-      if (index >= 1024) {
-        ready = ready.slice(index);
-        index = 0;
-      }
-    }
-    this.#ready = index === ready.length ? [] : ready.slice(index);
-    if (drained !== undefined) {
-      for (const stream of drained) if (!stream.removed) stream.onDrained();
-    }
   }
 
   // --- ends ----------------------------------------------------------------------------------------
@@ -838,9 +662,7 @@ export abstract class Http2Connection implements ConnectionHandler {
     this.inputClosed = true;
     this.#lingering?.cancel();
     this.#endStreams(error?.message ?? "EOF");
-    this.out.discard();
-    this.#ready = [];
-    this.#resumed = [];
+    this.discardOutput();
     this.#split.clear();
     this.block.take();
     this.onClosed(error);
@@ -855,9 +677,6 @@ export abstract class Http2Connection implements ConnectionHandler {
     }
   }
 }
-
-/** A stream that was over its mark tells its application to go on below this. */
-const drainBytes = 32 << 10;
 
 /** The text that grpc-go gives to a reset. */
 export function resetText(code: number): string {

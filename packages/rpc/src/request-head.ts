@@ -24,6 +24,8 @@ export class RequestHead {
   /** The field of `:path`, whose memo is free for the server. */
   pathField: HeaderField | undefined = undefined;
   contentType: string | undefined = undefined;
+  /** The content type of the answer: that of the request, in its canonical form. */
+  answerType: string = grpcContentType;
   /** Of the request's messages; "" is identity. */
   encoding = "";
   /** -1: none given. */
@@ -47,7 +49,7 @@ export class RequestHead {
     let regularSeen = false;
     let authorities = 0;
     let hosts = 0;
-    let timeoutFault: string | undefined;
+    let headerFault: string | undefined;
     let seen = 0;
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!;
@@ -85,7 +87,7 @@ export class RequestHead {
         case FieldKind.grpcTimeout: {
           const timeout = parseGrpcTimeout(field.value);
           if (typeof timeout === "number") this.timeoutMs = timeout;
-          else timeoutFault = timeout;
+          else headerFault = `malformed grpc-timeout: ${timeout}`;
           break;
         }
         case FieldKind.grpcEncoding:
@@ -107,6 +109,9 @@ export class RequestHead {
         case FieldKind.malformed:
           this.malformed = true;
           break;
+        case FieldKind.ordinary:
+          if (field.name.endsWith("-bin")) headerFault ??= base64Fault(field);
+          break;
         default:
       }
     }
@@ -114,13 +119,17 @@ export class RequestHead {
     if ((seen & required) !== required || this.path === "") this.malformed = true;
     if (this.malformed) return;
     this.isGrpc = isGrpcContentType(this.contentType);
-    this.refusal = this.#findRefusal(authorities, hosts, timeoutFault);
+    if (this.isGrpc && this.contentType !== grpcContentType) {
+      const subtype = this.contentType!.slice(grpcContentType.length + 1);
+      this.answerType = subtype === "" ? grpcContentType : `${grpcContentType}+${subtype}`;
+    }
+    this.refusal = this.#findRefusal(authorities, hosts, headerFault);
   }
 
   #findRefusal(
     authorities: number,
     hosts: number,
-    timeoutFault: string | undefined,
+    headerFault: string | undefined,
   ): Refusal | undefined {
     if (authorities > 1 || hosts > 1) {
       return {
@@ -136,11 +145,11 @@ export class RequestHead {
         message: `invalid gRPC request content-type ${quote(this.contentType ?? "")}`,
       };
     }
-    if (timeoutFault !== undefined) {
+    if (headerFault !== undefined) {
       return {
         httpStatus: 400,
         code: Status.internal,
-        message: `malformed grpc-timeout: ${timeoutFault}`,
+        message: headerFault,
       };
     }
     if (this.method !== "POST") {
@@ -154,12 +163,22 @@ export class RequestHead {
   }
 }
 
-/** application/grpc, alone or followed by + or ; and more. */
+const grpcContentType = "application/grpc";
+
+/** What is wrong with a binary value, in the words of Go. Padding may be missing. */
+function base64Fault({ name, value }: HeaderField): string | undefined {
+  const end = value.length % 4 === 0 ? value.replace(/={1,2}$/, "").length : value.length;
+  let at = 0;
+  while (at < end && /[A-Za-z0-9+/]/.test(value.charAt(at))) at++;
+  if (at === end && end % 4 !== 1) return undefined;
+  const offset = at < end ? at : end - 1;
+  return `malformed binary metadata ${quote(value)} in header ${quote(name)}: illegal base64 data at input byte ${offset}`;
+}
+
+/** application/grpc, alone or followed by + or ; and more. Case matters, as it does to grpc-go. */
 export function isGrpcContentType(contentType: string | undefined): boolean {
-  if (contentType === "application/grpc") return true;
-  if (contentType === undefined || !contentType.toLowerCase().startsWith("application/grpc")) {
-    return false;
-  }
-  const next = contentType.charAt("application/grpc".length);
-  return next === "" || next === "+" || next === ";";
+  if (contentType === grpcContentType) return true;
+  if (contentType === undefined || !contentType.startsWith(grpcContentType)) return false;
+  const next = contentType.charAt(grpcContentType.length);
+  return next === "+" || next === ";";
 }

@@ -16,6 +16,7 @@ import {
   writeLiteral,
 } from "./hpack-encoder.ts";
 import { staticPairs } from "./hpack-static.ts";
+import type { FinalStatus } from "./server-types.ts";
 import { encodeGrpcMessage, type Metadata } from "./status.ts";
 
 const contentType = "application/grpc";
@@ -58,9 +59,9 @@ export class ResponseEncoder {
     if (this.#smallest < tableBytesMin) this.#state = -1;
   }
 
-  /** Headers of an answer. `extra` may be undefined, which is the fast way. */
-  headers(extra: Metadata | undefined): Bytes {
-    if (this.#latest < 0 && extra === undefined) {
+  /** Headers of an answer. The plain type without `extra` is the fast way. */
+  headers(type: string, extra: Metadata | undefined): Bytes {
+    if (this.#latest < 0 && extra === undefined && type === contentType) {
       switch (this.#state) {
         case 2:
           return headersState2;
@@ -73,7 +74,7 @@ export class ResponseEncoder {
           return headersLiteral;
       }
     }
-    return this.#compose([[":status", "200"], ["content-type", contentType], ...(extra ?? [])]);
+    return this.#compose([[":status", "200"], ["content-type", type], ...(extra ?? [])]);
   }
 
   /** Trailers of a call that ended with OK and without metadata. */
@@ -95,11 +96,11 @@ export class ResponseEncoder {
   }
 
   /** Headers and status in one block, for an answer without messages. */
-  trailersOnly(httpStatus: number, code: number, message: string, extra: Metadata): Bytes {
+  trailersOnly(httpStatus: number, type: string, status: FinalStatus, extra: Metadata): Bytes {
     return this.#compose([
       [":status", String(httpStatus)],
-      ["content-type", contentType],
-      ...statusFields(code, message, extra),
+      ["content-type", type],
+      ...statusFields(status.code, status.message, extra),
     ]);
   }
 

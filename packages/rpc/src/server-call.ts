@@ -31,6 +31,8 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
   #handler: StreamHandler | undefined = undefined;
   #headersSent = false;
   #messageSeen = false;
+  /** The answer may use the templates. */
+  #plain: boolean;
   #dataBytes = 0;
   /** Sent when the queue is empty. */
   #final: FinalStatus | undefined = undefined;
@@ -47,6 +49,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     this.head = head;
     this.entry = entry;
     this.startedMs = server.nowMs;
+    this.#plain = head.answerType === "application/grpc";
   }
 
   get path(): string {
@@ -95,11 +98,16 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     server.observer?.callStarted?.(entry.stats, this);
     if (head.timeoutMs >= 0) {
       this.deadlineMs = this.startedMs + head.timeoutMs;
+      if (head.timeoutMs === 0) {
+        this.onDeadline();
+        return;
+      }
       server.wheel.add(this);
     }
     if (head.encoding !== "") {
       this.receiveEncoding = head.encoding;
       this.compressing = head.encoding === "gzip";
+      if (this.compressing) this.#plain = false;
     }
     const { method } = entry;
     if (method.kind === "stream") {
@@ -130,10 +138,8 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     const { method } = this.entry;
     try {
       if (method.kind === "unary") {
-        if (this.#messageSeen) {
-          this.fail(Status.internal, "grpc: more than one request message for a unary call");
-          return;
-        }
+        // Further messages of a unary call are ignored, as grpc-go does.
+        if (this.#messageSeen) return;
         this.#messageSeen = true;
         method.handle(this, message);
       } else {
@@ -152,8 +158,14 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
         this.#handlerFailed(error);
       }
     } else if (!this.#messageSeen && !this.ended) {
-      this.fail(Status.internal, "grpc: no request message for a unary call");
+      this.fail(Status.unknown, "EOF");
     }
+  }
+
+  protected override truncated(insidePrefix: boolean): void {
+    if (this.#handler !== undefined) this.refuse(Status.internal, "unexpected EOF");
+    else if (this.#messageSeen) return;
+    else this.fail(Status.unknown, insidePrefix ? "EOF" : "unexpected EOF");
   }
 
   protected override refuse(code: number, message: string): void {
@@ -168,7 +180,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     const { server } = this;
     const length = message.length + 5;
     if (
-      this.compressing ||
+      !this.#plain ||
       this.#headersSent ||
       !server.responses.primed ||
       message.length > server.options.sendBytesMax ||
@@ -211,7 +223,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     const extra = this.compressing
       ? [["grpc-encoding", "gzip"] as const, ...(metadata ?? noMetadata)]
       : metadata;
-    const block = this.server.responses.headers(extra);
+    const block = this.server.responses.headers(this.head.answerType, extra);
     this.server.writeHeaders(this.id, block, block.length, false);
     this.server.forgivePings();
   }
@@ -264,7 +276,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     }
     const { code, message } = status;
     const block = !this.#headersSent
-      ? responses.trailersOnly(200, code, message, extra)
+      ? responses.trailersOnly(200, this.head.answerType, status, extra)
       : code === Status.ok && message === "" && extra.length === 0
         ? responses.okTrailers()
         : responses.trailers(code, message, extra);

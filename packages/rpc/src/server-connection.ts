@@ -12,10 +12,11 @@ import { type Bytes, type Connection, concatBytes } from "@etcd-ts/base";
 import type { TransportCounters } from "./counters.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { clientPreface, ErrorCode, Setting } from "./frames.ts";
+import { noDecompressor } from "./grpc-stream.ts";
 import { HeadCache } from "./head-cache.ts";
 import { FieldKind, type HeaderField } from "./header-field.ts";
 import { Http2Exchange } from "./http-exchange.ts";
-import { Http2Connection, peaceLingerMs } from "./http2-connection.ts";
+import { errorLingerMs, Http2Connection, peaceLingerMs } from "./http2-connection.ts";
 import type { Http2Stream } from "./http2-stream.ts";
 import { MethodEntry, type MethodIndex } from "./method-table.ts";
 import { RefusedStream } from "./refused-stream.ts";
@@ -248,14 +249,12 @@ export class ServerConnection extends Http2Connection {
     }
     const entry = head.refusal ?? this.#findMethod(head);
     if (!(entry instanceof MethodEntry)) {
-      this.#refuse(id, endStream, entry);
+      this.#refuse(id, endStream, head, entry);
       return;
     }
     if (head.encoding !== "" && (head.encoding !== "gzip" || this.gzip === undefined)) {
-      const message = `grpc: Decompressor is not installed for grpc-encoding "${head.encoding}"`;
-      entry.stats.started++;
-      entry.stats.handled[Status.unimplemented]!++;
-      this.#refuse(id, endStream, { httpStatus: 200, code: Status.unimplemented, message });
+      const message = noDecompressor(head.encoding);
+      this.#refuse(id, endStream, head, { httpStatus: 200, code: Status.unimplemented, message });
       return;
     }
     const call = new GrpcServerCall(this, id, head, entry, options.streamWindowBytes);
@@ -283,9 +282,10 @@ export class ServerConnection extends Http2Connection {
     return field.memo as MethodEntry | Refusal;
   }
 
-  #refuse(id: number, endStream: boolean, refusal: Refusal): void {
-    const { httpStatus, code, message } = refusal;
-    const block = this.responses.trailersOnly(httpStatus, code, message, []);
+  #refuse(id: number, endStream: boolean, head: RequestHead, refusal: Refusal): void {
+    const { httpStatus } = refusal;
+    const type = httpStatus === 200 ? head.answerType : "application/grpc";
+    const block = this.responses.trailersOnly(httpStatus, type, refusal, []);
     this.writeHeaders(id, block, block.length, true);
     this.forgivePings();
     if (endStream) return;
@@ -477,7 +477,7 @@ export class ServerConnection extends Http2Connection {
       this.writeGoaway(this.lastPeerStream, ErrorCode.noError, "graceful_stop");
     }
     this.beforeFlush();
-    this.finish(undefined, 1000);
+    this.finish(undefined, errorLingerMs);
   }
 
   protected override requestFlush(): void {

@@ -431,6 +431,22 @@ test("a stream that has got something back does not move", async () => {
   channel.close();
 });
 
+test("connections that break as soon as they are made are not made in a hurry", async () => {
+  const server = new RawServer();
+  const { world, channel } = server;
+  await server.listen();
+  const call = outcome(channel.unary("/a.B/C", text("x"), { waitForReady: true }));
+  await world.settle();
+  for (let seconds = 0; seconds < 60; seconds++) {
+    const last = server.peers.at(-1)!;
+    if (!last.ended) last.send(settings(), goaway(0, 0));
+    await world.advance(1000);
+  }
+  assert.ok(server.peers.length > 4 && server.peers.length < 14, `${server.peers.length}`);
+  assert.equal(call.value, undefined, "the call goes on waiting");
+  channel.close();
+});
+
 test("REFUSED_STREAM is tried once more, other resets end the call", async () => {
   const [server, peer] = await RawServer.connected();
   const { world, channel } = server;

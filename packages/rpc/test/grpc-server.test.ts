@@ -146,6 +146,22 @@ test("refusals have grpc-go's codes and texts", () => {
       ':status=400 grpc-status=13 grpc-message=malformed grpc-timeout: transport: timeout string is too long: "123456789m"',
     ],
     [
+      echo(["grpc-timeout", "abcm"]),
+      ':status=400 grpc-status=13 grpc-message=malformed grpc-timeout: strconv.ParseUint: parsing "abc": invalid syntax',
+    ],
+    [
+      echo(["grpc-timeout", "0m"]),
+      ":status=200 grpc-status=4 grpc-message=context deadline exceeded",
+    ],
+    [
+      echo(["x-bin", "ab!c"]),
+      ':status=400 grpc-status=13 grpc-message=malformed binary metadata "ab!c" in header "x-bin": illegal base64 data at input byte 2',
+    ],
+    [
+      plain("Application/gRPC"),
+      ':status=415 grpc-status=3 grpc-message=invalid gRPC request content-type "Application/gRPC"',
+    ],
+    [
       echo(["grpc-encoding", "deflate"]),
       ':status=200 grpc-status=12 grpc-message=grpc: Decompressor is not installed for grpc-encoding "deflate"',
     ],
@@ -156,8 +172,14 @@ test("refusals have grpc-go's codes and texts", () => {
   ] as [Fields, string][]) {
     assert.equal(statusOf(peer, fields, message("x")), status);
   }
-  for (const type of ["application/grpc+proto", "application/grpc;charset=x"]) {
-    assert.equal(statusOf(peer, plain(type), message("x")), "grpc-status=0");
+  for (const [type, answer] of [
+    ["application/grpc+proto", "application/grpc+proto"],
+    ["application/grpc;x", "application/grpc+x"],
+    ["application/grpc+", "application/grpc"],
+  ] as const) {
+    peer.send(headers(nextId, plain(type)), data(nextId, message("x"), Flag.endStream));
+    assert.equal(peer.story()[0], `HEADERS ${nextId} :status=200 content-type=${answer}`);
+    nextId += 2;
   }
 });
 
@@ -332,29 +354,37 @@ test("large messages go both ways, in frames and windows", async () => {
   await world.settle();
 });
 
-test("broken framing is INTERNAL", () => {
+test("broken framing gets the answers of grpc-go", () => {
   const { peer } = setUp();
   const request = requestFields("/test.Echo/Echo");
-  const internal = ":status=200 grpc-status=13 grpc-message=";
-  assert.equal(statusOf(peer, request, message("hello").slice(0, 7)), `${internal}unexpected EOF`);
-  assert.equal(statusOf(peer, request, message("hello").slice(0, 3)), `${internal}unexpected EOF`);
+  const status = (code: number, text: string): string =>
+    `:status=200 grpc-status=${code} grpc-message=${text}`;
+  assert.equal(statusOf(peer, request, message("hello").slice(0, 7)), status(2, "unexpected EOF"));
+  assert.equal(statusOf(peer, request, message("hello").slice(0, 3)), status(2, "EOF"));
+  assert.equal(statusOf(peer, request, new Uint8Array(0)), status(2, "EOF"));
+  assert.equal(statusOf(peer, request), status(2, "EOF"));
+  assert.equal(
+    statusOf(peer, requestFields("/test.Echo/Sum"), message("hello").slice(0, 7)),
+    status(13, "unexpected EOF"),
+  );
   assert.equal(
     statusOf(peer, request, message("x", 1)),
-    `${internal}grpc: compressed flag set with identity or empty encoding`,
+    status(13, "grpc: compressed flag set with identity or empty encoding"),
   );
   assert.equal(
     statusOf(peer, request, message("x", 7)),
-    `${internal}grpc: received unexpected payload format 7`,
+    status(13, "grpc: received unexpected payload format 7"),
   );
-  assert.equal(statusOf(peer, request), `${internal}grpc: no request message for a unary call`);
 });
 
-test("a second message of a unary call fails it if it is not answered yet", () => {
+test("further messages of a unary call are ignored", () => {
   const { peer, journal, held } = setUp();
-  const status = statusOf(peer, requestFields("/test.Echo/Hold"), message("a"), message("b"));
-  assert.match(status, /grpc-status=13 grpc-message=grpc: more than one request message/);
+  const request = requestFields("/test.Echo/Hold");
+  peer.send(headers(1, request), data(1, message("a")), data(1, message("b"), Flag.endStream));
   assert.deepEqual(journal.take(), ["hold"]);
-  assert.equal(held[0]!.ended, true);
+  held[0]!.respond(new Uint8Array(2));
+  peer.send();
+  assert.deepEqual(peer.story(), [`HEADERS 1 ${head}`, "DATA 1 7", "HEADERS 1 end grpc-status=0"]);
 });
 
 test("gzip: requests are unpacked, answers packed alike, within bounds", () => {
@@ -594,4 +624,53 @@ test("a closing server cuts connections that have not said anything", async () =
   await world.settle();
   await closing;
   assert.ok(peer.closed);
+});
+
+test("a client that never answers the goodbye's ping is taken to have seen it after 5 s", async () => {
+  const { peer, world, held, server } = setUp();
+  const request = requestFields("/test.Echo/Hold");
+  peer.send(headers(1, request), data(1, message(""), Flag.endStream));
+  const closing = server.close();
+  await world.advance(4000);
+  assert.deepEqual(peer.story(), ["GOAWAY 2147483647 0 graceful_stop", "PING"]);
+  await world.advance(2500);
+  assert.deepEqual(peer.story(), ["GOAWAY 1 0 graceful_stop"]);
+  held[0]!.respond(new Uint8Array(1));
+  await world.settle();
+  await closing;
+});
+
+test("a graceful stop does not cut off an answer that the client is slow to read", async () => {
+  const { peer, world, held, server } = setUp({}, settings([4, 1 << 24]));
+  peer.send(windowUpdate(0, 1 << 24));
+  const request = requestFields("/test.Echo/Hold");
+  peer.send(headers(1, request), data(1, message(""), Flag.endStream));
+  const closing = server.close();
+  await world.settle();
+  const ping = peer.take().find((each) => each.type === 6)!;
+  peer.io.stalled = true;
+  peer.send(new Uint8Array([0, 0, 8, 6, 1, 0, 0, 0, 0, ...ping.payload]));
+  held[0]!.respond(new Uint8Array(200_000));
+  await world.settle();
+  await world.advance(2000);
+  assert.equal(peer.frames.filter((each) => each.type === 0).length, 0);
+  peer.io.stalled = false;
+  peer.io.resume();
+  await world.settle();
+  const bytes = peer.frames.reduce(
+    (sum, each) => sum + (each.type === 0 ? each.payload.length : 0),
+    0,
+  );
+  assert.equal(bytes, 200_005);
+  assert.match(peer.story().at(-1)!, /end grpc-status=0/);
+  await closing;
+});
+
+test("a client that ends its direction right behind a request still gets the answer of that turn", async () => {
+  const { peer, world } = setUp();
+  const request = requestFields("/test.Echo/Echo");
+  peer.io.write(Buffer.concat([headers(1, request), data(1, message("last"), Flag.endStream)]));
+  peer.io.end();
+  await world.settle();
+  assert.match(peer.story().at(-1)!, /end grpc-status=0/);
 });

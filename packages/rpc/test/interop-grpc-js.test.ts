@@ -13,7 +13,10 @@ import { until } from "./support/until.ts";
 
 const identity = (bytes: Buffer): Buffer => bytes;
 const localhost = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
-const unlimited = { "grpc.max_receive_message_length": -1 };
+const unlimited = {
+  "grpc.max_receive_message_length": -1,
+  "grpc.ssl_target_name_override": "localhost",
+};
 
 interface Served extends TestServices {
   readonly server: RpcServer;

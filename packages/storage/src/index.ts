@@ -13,14 +13,7 @@ export {
   writeSnapFile,
 } from "./snap-file.ts";
 export { hashDatabase, readSnapshotTrailer, type SnapshotTrailer } from "./snapshot-file.ts";
-export {
-  Wal,
-  type WalDone,
-  type WalHost,
-  type WalObserver,
-  type WalOpened,
-  type WalOptions,
-} from "./wal.ts";
+export { Wal, type WalOpened } from "./wal.ts";
 export {
   listWalSegments,
   readWal,
@@ -30,3 +23,4 @@ export {
   type WalSnapshotPoint,
 } from "./wal-log-reader.ts";
 export type { WalSegment } from "./wal-names.ts";
+export type { WalDone, WalHost, WalObserver, WalOptions } from "./wal-options.ts";

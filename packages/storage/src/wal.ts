@@ -23,21 +23,12 @@
 // pages and reports the failure once), so nothing is ever tried again: the log is dead, everything that
 // waits gets the error, and the member must stop.
 
-import {
-  assert,
-  type Bytes,
-  type Clock,
-  type Disk,
-  DiskError,
-  type DiskFile,
-  type Log,
-  type Timers,
-} from "@etcd-ts/base";
+import { assert, type Bytes, type Disk, DiskError, type DiskFile } from "@etcd-ts/base";
 import type { Entry, HardState } from "@etcd-ts/raft";
-import { encodeWalMetadata } from "./gen/metadata.ts";
 import { encodeWalSnapshot, WalRecordType } from "./gen/walpb.ts";
-import { parentFolder, promised } from "./paths.ts";
+import { promised } from "./paths.ts";
 import { SegmentFactory } from "./segment-factory.ts";
+import { createLogFolder, type WalStart } from "./wal-create.ts";
 import { WalEncoder } from "./wal-encoder.ts";
 import {
   listWalSegments,
@@ -48,29 +39,8 @@ import {
   type WalSnapshotPoint,
 } from "./wal-log-reader.ts";
 import { type WalSegment, walSegment } from "./wal-names.ts";
+import type { WalDone, WalHost, WalObserver, WalOptions } from "./wal-options.ts";
 import { makeTailClean, mendTornTail } from "./wal-repair.ts";
-
-/** What the log needs of a `Host`. */
-export interface WalHost {
-  readonly disk: Disk;
-  readonly timers: Timers;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-export interface WalOptions {
-  /** Default 64,000,000, as etcd. */
-  readonly segmentBytes?: number;
-  /** How many segments are kept at least, needed or not; 0 keeps all for ever. Default 5. */
-  readonly segmentsKept?: number;
-  readonly observer?: WalObserver;
-}
-
-export interface WalObserver {
-  /** A write reached the file, with or without a sync. */
-  written?(bytes: number): void;
-  synced?(durationMs: number): void;
-}
 
 export interface WalOpened {
   readonly wal: Wal;
@@ -83,8 +53,6 @@ export interface WalOpened {
   readonly repaired: boolean;
 }
 
-export type WalDone = (error: Error | undefined) => void;
-
 const defaultSegmentBytes = 64_000_000;
 const defaultSegmentsKept = 5;
 
@@ -95,17 +63,6 @@ interface Batch {
   readonly dones: WalDone[];
   bytes: Bytes | undefined;
   mustSync: boolean;
-}
-
-/** The state in which reading left a log. */
-interface Start {
-  readonly segments: readonly WalSegment[];
-  readonly file: DiskFile;
-  readonly metadata: Bytes;
-  readonly crc: number;
-  readonly position: number;
-  readonly hardState: HardState | undefined;
-  readonly lastIndex: number;
 }
 
 export class Wal {
@@ -155,44 +112,11 @@ export class Wal {
     metadata: WalMetadata,
     options: WalOptions = {},
   ): Promise<Wal> {
-    const { disk } = host;
-    if (await Wal.exists(disk, directory)) {
+    if (await Wal.exists(host.disk, directory)) {
       throw new DiskError("exists", directory, `${directory}: the folder holds a log already`);
     }
-    const temporary = `${directory}.tmp`;
-    await disk.remove(temporary);
-    await disk.makeDirectory(temporary);
-    const segment = walSegment(0, 0);
-    const metadataBytes = encodeWalMetadata({ ...metadata });
-    const encoder = new WalEncoder(0);
-    encoder.crcRecord();
-    encoder.record(WalRecordType.metadata, metadataBytes);
-    encoder.record(
-      WalRecordType.snapshot,
-      encodeWalSnapshot({ index: 0, term: 0, confState: undefined }),
-    );
-    const head = encoder.take();
-    const first = await disk.open(`${temporary}/${segment.name}`, "create");
-    try {
-      await promised((done) => first.write(0, [head], done));
-      await promised((done) => first.sync(done));
-    } finally {
-      await first.close();
-    }
-    await disk.syncDirectory(temporary);
-    await disk.rename(temporary, directory);
-    await disk.syncDirectory(parentFolder(directory));
-    // Opened anew, since its path has changed under it.
-    const file = await disk.open(`${directory}/${segment.name}`, "write");
-    const wal = new Wal(host, directory, options, {
-      segments: [segment],
-      file,
-      metadata: metadataBytes,
-      crc: encoder.crc,
-      position: head.length,
-      hardState: undefined,
-      lastIndex: 0,
-    });
+    const start = await createLogFolder(host.disk, directory, metadata);
+    const wal = new Wal(host, directory, options, start);
     wal.#preallocate();
     return wal;
   }
@@ -231,7 +155,7 @@ export class Wal {
     return { wal, metadata, hardState, snapshot, entries, repaired: last.torn };
   }
 
-  private constructor(host: WalHost, directory: string, options: WalOptions, start: Start) {
+  private constructor(host: WalHost, directory: string, options: WalOptions, start: WalStart) {
     this.#host = host;
     this.#directory = directory;
     this.#segmentBytes = options.segmentBytes ?? defaultSegmentBytes;
@@ -554,7 +478,7 @@ function isEmptyState(state: HardState): boolean {
   return state.term === 0 && state.vote === 0n && state.commit === 0;
 }
 
-function startOf(content: WalContent, file: DiskFile): Start {
+function startOf(content: WalContent, file: DiskFile): WalStart {
   const { last, hardState } = content;
   return {
     segments: content.segments,

@@ -280,8 +280,11 @@ export class MemoryConnection implements Connection {
     if (this.#ended && this.other.#ended) this.#finish();
   }
 
+  /** Both directions have ended; what is on the way arrives first. */
   #finish(): void {
-    this.break(undefined);
-    this.other.break(undefined);
+    this.world.task(() => {
+      this.break(undefined);
+      this.other.break(undefined);
+    });
   }
 }

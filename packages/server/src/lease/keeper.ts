@@ -27,6 +27,7 @@ import {
 import type { Timer } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
 import { Operation } from "../envelope.ts";
+import { doublingBounds, Histogram } from "../metric-types.ts";
 import { Proposal } from "../proposals.ts";
 import type { MemberContext } from "../seams.ts";
 import { Deadlines, LeaseTimer } from "./deadlines.ts";
@@ -55,6 +56,7 @@ export class LeaseKeeper {
   revokedCount = 0;
   renewedCount = 0;
   expiredCount = 0;
+  readonly ttlSeconds: Histogram = new Histogram(doublingBounds(1, 24));
 
   constructor(context: MemberContext) {
     this.#context = context;
@@ -74,6 +76,7 @@ export class LeaseKeeper {
 
   granted(id: bigint, ttlSeconds: number): void {
     this.grantedCount += 1;
+    this.ttlSeconds.observe(ttlSeconds);
     if (!this.#isPrimary) return;
     const nowMs = this.#context.host.clock.monotonicMs();
     this.#deadlines.add(new LeaseTimer(id, ttlSeconds, nowMs + ttlSeconds * 1000));

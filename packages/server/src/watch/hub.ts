@@ -136,10 +136,8 @@ export class WatchHub {
   readonly #behind = new Set<Watcher>();
   readonly #touched: Watcher[] = [];
   #catchUp: CatchUp | undefined;
-  /** For metrics. */
+  /** Events given to watchers, for metrics. */
   eventCount = 0;
-  /** Watchers that had to wait because their stream was full. */
-  slowCount = 0;
 
   constructor(source: WatchSource, runner: CatchUpRunner, limits: WatchHubLimits) {
     this.#source = source;
@@ -180,7 +178,6 @@ export class WatchHub {
 
   /** All changes of one revision, in order, as they are applied. */
   changed(revision: number, events: readonly KvEvent[]): void {
-    this.eventCount += events.length;
     if (this.#synced.count === 0) return;
     const touched = this.#touched;
     for (let i = 0; i < events.length; i++) {
@@ -199,7 +196,6 @@ export class WatchHub {
       if (watcher.sink.isWritable) {
         this.#deliver(watcher, header, revision + 1);
       } else {
-        this.slowCount += 1;
         watcher.clearCollected();
         watcher.nextRevision = revision;
         this.#synced.remove(watcher);
@@ -225,6 +221,7 @@ export class WatchHub {
     assert(nextRevision > watcher.nextRevision, "a watcher only goes forward");
     watcher.nextRevision = nextRevision;
     watcher.eventCount += collected.length;
+    this.eventCount += collected.length;
     if (!watcher.fragment || header.length + watcher.collectedBytes < this.#fragmentBytes) {
       sink.send(encodeEvents(header, id, collected, 0, collected.length, false));
     } else {

@@ -3,6 +3,7 @@
 import { allocateBytes, type Bytes, type Key } from "@etcd-ts/base";
 import { HeaderEncoder, type KvEvent } from "@etcd-ts/machine";
 import { catalogue } from "../errors.ts";
+import { counter, gauge } from "../metrics/families.ts";
 import type { MemberContext, MemberPart } from "../seams.ts";
 import { type WatchHistory, WatchHub, type WatchSource } from "./hub.ts";
 import { WatchStream } from "./stream.ts";
@@ -36,6 +37,28 @@ export function createWatchPart(context: MemberContext): MemberPart {
         return stream;
       }),
     },
+    metrics: [
+      counter(
+        "etcd_debugging_mvcc_events_total",
+        "Total number of events sent by this member.",
+        () => hub.eventCount,
+      ),
+      gauge(
+        "etcd_debugging_mvcc_slow_watcher_total",
+        "Total number of unsynced slow watchers.",
+        () => hub.behindCount,
+      ),
+      gauge(
+        "etcd_debugging_mvcc_watch_stream_total",
+        "Total number of watch streams.",
+        () => streams.size,
+      ),
+      gauge(
+        "etcd_debugging_mvcc_watcher_total",
+        "Total number of watchers.",
+        () => hub.watcherCount,
+      ),
+    ],
     changed: (revision, events) => hub.changed(revision, events),
     stop: () => {
       for (const stream of [...streams])

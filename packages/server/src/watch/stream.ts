@@ -30,6 +30,8 @@ const reasonDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream"
 interface Entry {
   readonly watcher: Watcher;
   readonly progressNotify: boolean;
+  /** As the client asked; 0: from its creation on. */
+  readonly startRevision: number;
   /** Ended by compaction; its id stays taken until the client cancels it. */
   compacted: boolean;
   /** `watcher.eventCount` at the last progress tick. */
@@ -106,19 +108,26 @@ export class WatchStream implements StreamHandler, WatchSink {
       this.#refuse(reasonDuplicateId);
       return;
     }
+    const startRevision = Number(request.startRevision);
     this.#control({ watchId: id, created: true });
     const watcher = this.#options.hub.add(this, {
       id,
       key,
       end,
-      startRevision: Number(request.startRevision),
+      startRevision,
       withPut: !request.filters.includes(filterNoPut),
       withDelete: !request.filters.includes(filterNoDelete),
       prevKv: request.prevKv,
       fragment: request.fragment,
     });
     const { progressNotify } = request;
-    this.#entries.set(id, { watcher, progressNotify, compacted: false, eventsAtTick: 0 });
+    this.#entries.set(id, {
+      watcher,
+      progressNotify,
+      startRevision,
+      compacted: false,
+      eventsAtTick: 0,
+    });
     if (progressNotify && this.#progressTimer === undefined) this.#armProgress();
   }
 
@@ -172,7 +181,7 @@ export class WatchStream implements StreamHandler, WatchSink {
   #isCurrent(entry: Entry): boolean {
     const { watcher, compacted } = entry;
     if (compacted || watcher.state !== "synced") return false;
-    return watcher.nextRevision <= this.#options.source.revision + 1;
+    return entry.startRevision <= this.#options.source.revision;
   }
 
   #armProgress(): void {
