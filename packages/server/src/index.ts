@@ -25,6 +25,13 @@ export {
 export { memberMetrics } from "./metrics/member-metrics.ts";
 export { rpcMetrics } from "./metrics/rpc-families.ts";
 export { NoPeers, type PeerTransport } from "./peer-transport.ts";
+export {
+  type PeerAnswers,
+  PeerLinks,
+  type PeerLinksOptions,
+  PeerRequests,
+  type PeerSeams,
+} from "./peers/index.ts";
 export { Proposal } from "./proposals.ts";
 export { Reader } from "./reads.ts";
 export type { Refusal } from "./refusals.ts";

@@ -53,7 +53,7 @@ describe("the tutorial", () => {
     assert.equal(await etcdctl("del --prefix foo"), "1\n");
   });
 
-  test("watches", { skip }, async () => {
+  test("watches", { skip, timeout: 30_000 }, async () => {
     const one = new Running(["watch", "foo"]);
     const many = new Running(["watch", "-i"]);
     many.type("watch foo\nwatch zoo\n");
@@ -75,7 +75,7 @@ describe("the tutorial", () => {
     assert.equal(ended.stderr, "Error: error reading watch request line: EOF\n");
   });
 
-  test("leases", { skip }, async () => {
+  test("leases", { skip, timeout: 30_000 }, async () => {
     const granted = await etcdctl("lease grant 60");
     const id = /^lease ([0-9a-f]{16}) granted with TTL\(60s\)\n$/.exec(granted)?.[1];
     assert.ok(id !== undefined, granted);
@@ -103,7 +103,8 @@ class Running {
   readonly #child;
   #stdout = "";
   #stderr = "";
-  #wake: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
+  readonly #closed: Promise<{ status: number | null; signal: NodeJS.Signals | null }>;
 
   constructor(words: readonly string[]) {
     const child = spawn(etcdctlProgram, [`--endpoints=${server.endpoint}`, ...words], {
@@ -111,12 +112,15 @@ class Running {
     });
     child.stdout.on("data", (chunk: Buffer) => {
       this.#stdout += chunk.toString();
-      this.#wake?.();
+      for (const wake of this.#waiting.splice(0)) wake();
     });
     child.stderr.on("data", (chunk: Buffer) => {
       this.#stderr += chunk.toString();
     });
     this.#child = child;
+    this.#closed = new Promise((resolve) => {
+      child.once("close", (status, signal) => resolve({ status, signal }));
+    });
   }
 
   /** Types text, or ends the input. */
@@ -131,7 +135,7 @@ class Running {
       if (nudge !== undefined) await nudge();
       else {
         await new Promise<void>((resolve) => {
-          this.#wake = resolve;
+          this.#waiting.push(resolve);
         });
       }
     }
@@ -141,16 +145,12 @@ class Running {
     this.#stdout = "";
   }
 
-  end(signal?: NodeJS.Signals): Promise<{
+  async end(signal?: NodeJS.Signals): Promise<{
     status: number | null;
     signal: NodeJS.Signals | null;
     stderr: string;
   }> {
-    return new Promise((resolve) => {
-      this.#child.once("close", (status, by) =>
-        resolve({ status, signal: by, stderr: this.#stderr }),
-      );
-      if (signal !== undefined) this.#child.kill(signal);
-    });
+    if (signal !== undefined) this.#child.kill(signal);
+    return { ...(await this.#closed), stderr: this.#stderr };
   }
 }

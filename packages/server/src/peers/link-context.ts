@@ -1,0 +1,81 @@
+// What all parts of the links share.
+
+import type { Host, Log, TlsClientOptions } from "@etcd-ts/base";
+import { Agent, type FieldList } from "@etcd-ts/rpc/http1";
+import { type Introduction, requestFields } from "./peer-headers.ts";
+import type { PeerMetrics } from "./peer-metrics.ts";
+import type { PeerUrl } from "./peer-url.ts";
+import type { PeerSeams } from "./seams.ts";
+
+export interface LinkContext {
+  readonly host: Host;
+  readonly log: Log;
+  readonly seams: PeerSeams;
+  readonly own: Introduction;
+  readonly dialTimeoutMs: number;
+  readonly clientTls: TlsClientOptions | undefined;
+  readonly metrics: PeerMetrics;
+  /** Messages to this peer got lost. May be called from anywhere; raft hears of it from the event loop. */
+  unreachable(id: bigint): void;
+  /** A peer says that this member was removed. */
+  removed(): void;
+}
+
+/** A member's listener drops sockets that are idle for five seconds; so do we, and a dialled stream, too. */
+export const idleMs = 5000;
+/** On every stream, whatever else is sent. */
+export const heartbeatMs: number = idleMs / 3;
+export const streamPath = "/raft/stream";
+export const pipelinePath = "/raft";
+export const snapshotPath = "/raft/snapshot";
+export const probingPath = "/raft/probing";
+
+/** TLS as the URL wants it. */
+export function tlsFor(
+  url: PeerUrl,
+  tls: TlsClientOptions | undefined,
+): TlsClientOptions | undefined {
+  if (!url.isTls) return undefined;
+  return { ...tls, alpn: ["http/1.1"] };
+}
+
+export function ownFields(context: LinkContext): FieldList {
+  return requestFields(context.own);
+}
+
+/** Connections for short requests, by URL. */
+export class Agents {
+  readonly #context: Pick<LinkContext, "host" | "dialTimeoutMs" | "clientTls">;
+  readonly #agents: Map<string, Agent> = new Map();
+  #stopped = false;
+
+  constructor(context: Pick<LinkContext, "host" | "dialTimeoutMs" | "clientTls">) {
+    this.#context = context;
+  }
+
+  of(url: PeerUrl): Agent {
+    let agent = this.#agents.get(url.text);
+    if (agent === undefined) {
+      const { host, dialTimeoutMs, clientTls } = this.#context;
+      agent = new Agent({
+        host,
+        address: url.address,
+        authority: url.authority,
+        tls: tlsFor(url, clientTls),
+        dialTimeoutMs,
+        readIdleMs: 0,
+        writeIdleMs: idleMs,
+        keepMs: idleMs / 2,
+        keptCountMax: 4,
+      });
+      this.#agents.set(url.text, agent);
+      if (this.#stopped) agent.stop();
+    }
+    return agent;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const agent of this.#agents.values()) agent.stop();
+  }
+}

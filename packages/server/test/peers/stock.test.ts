@@ -1,0 +1,164 @@
+// The links against stock members: a cluster of a stock member and of our raft over our links. The stock one
+// leads and is followed; it is killed and comes back; then ours leads, and the stock one follows.
+
+import { strict as assert } from "node:assert";
+import { describe, type TestContext, test } from "node:test";
+import { bytesToHex, type Host, type Listener, utf8ToBytes } from "@etcd-ts/base";
+import { encodeMemberContext, type Member } from "@etcd-ts/machine";
+import { nodeHost, silentLog } from "@etcd-ts/node";
+import { MessageType } from "@etcd-ts/raft";
+import { clusterIdOf, hexId, memberIdOf } from "../../src/ids.ts";
+import { PeerLinks } from "../../src/peers/peer-links.ts";
+import { PeerRequests } from "../../src/peers/peer-requests.ts";
+import { RaftDriver } from "./support/raft-driver.ts";
+import {
+  freePort,
+  noStockReason,
+  StockMember,
+  type StockRelease,
+  stockReleases,
+} from "./support/stock.ts";
+
+const releases = stockReleases();
+
+if (releases.length === 0) test("our links and stock members", { skip: noStockReason }, () => {});
+
+// They mostly wait: side by side.
+describe("members of ours beside stock ones", { concurrency: true }, () => {
+  for (const release of releases) {
+    test(`a member of ours follows stock ${release.version}, and leads it`, (t) =>
+      together(t, release));
+  }
+});
+
+interface Mixed {
+  readonly driver: RaftDriver;
+  readonly stock: StockMember;
+  readonly stockId: bigint;
+  readonly stockUrl: string;
+  readonly host: Host;
+}
+
+async function together(t: TestContext, release: StockRelease): Promise<void> {
+  const mixed = await found(t, release);
+  const { driver, stock, stockId, stockUrl, host } = mixed;
+  await until(mixed, () => driver.leader === stockId, 15_000, "the stock member leads");
+  await until(mixed, () => driver.links.isFullyConnected(stockId), 5000, "four streams are up");
+  assert.notEqual(driver.links.activeSinceMs(stockId), undefined);
+
+  // Its writes need our acknowledgement.
+  await until(mixed, () => stock.put("ready", "yes"), 15_000, "it serves clients");
+  const before = driver.commitIndex;
+  for (let i = 0; i < 30; i++) assert.ok(await stock.put(`key-${i}`, `value-${i}`), stock.log);
+  await until(mixed, () => driver.commitIndex >= before + 30, 5000, "our commit index follows");
+  await until(mixed, () => hasApplied(driver, "value-29"), 5000, "the value is applied here");
+  assert.ok(driver.receivedTypes.has(MessageType.MsgApp));
+  assert.ok(driver.receivedTypes.has(MessageType.MsgHeartbeat));
+
+  // It answers what members ask each other.
+  const requests = new PeerRequests({ host, electionMs: 1000 });
+  const { clusterId, members } = await requests.cluster([stockUrl], 2000);
+  assert.equal(clusterId, driver.clusterId);
+  assert.deepEqual(
+    members.map((member) => member.id),
+    driver.answers.members().map((member) => member.id),
+  );
+  assert.equal((await requests.versions([stockUrl], 2000)).server, release.version);
+  const hash = await requests.hashKv([stockUrl], clusterId, 0n, 2000);
+  assert.ok(hash.revision >= 31n && hash.hash !== 0);
+  requests.stop();
+
+  // It dies and comes back; its streams replace the dead ones.
+  await stock.kill();
+  await until(mixed, () => driver.links.activeSinceMs(stockId) === undefined, 8000, "it is gone");
+  stock.start();
+  await until(mixed, () => driver.links.isFullyConnected(stockId), 15_000, "the streams are back");
+  await until(mixed, () => stock.put("back", "again"), 15_000, "it serves clients again");
+  await until(mixed, () => hasApplied(driver, "again"), 5000, "and we follow");
+
+  // Ours leads: the stock member forwards its clients' writes to us, and takes our appends.
+  driver.node.transferLeader(driver.memberId);
+  await until(mixed, () => driver.leader === driver.memberId, 10_000, "ours leads");
+  await until(mixed, () => stock.put("under", "our lead"), 15_000, "writes go through us");
+  for (let i = 0; i < 30; i++) assert.ok(await stock.put(`led-${i}`, `led-value-${i}`), stock.log);
+  assert.ok(driver.receivedTypes.has(MessageType.MsgProp));
+  assert.ok(hasApplied(driver, "led-value-29"));
+  assert.equal(driver.leader, driver.memberId);
+  assert.ok(stock.isRunning, stock.log);
+  assert.equal(driver.removedCount, 0);
+}
+
+async function found(t: TestContext, release: StockRelease): Promise<Mixed> {
+  const host = nodeHost({ log: silentLog });
+  let links: PeerLinks | undefined;
+  const listener: Listener = await host.net.listen(
+    { kind: "tcp", host: "127.0.0.1", port: 0 },
+    { accept: (connection) => links!.accept(connection) },
+  );
+  t.after(() => listener.close());
+  assert.ok(listener.address.kind === "tcp");
+  const ownUrl = `http://127.0.0.1:${listener.address.port}`;
+  const stockUrl = `http://127.0.0.1:${await freePort()}`;
+  const token = `test-${ownUrl}`;
+  const members = [
+    ["ours", ownUrl],
+    ["stock", stockUrl],
+  ].map(([name, url]): Member => {
+    const id = memberIdOf(host.digests, [url!], token);
+    return { id, name: name!, peerUrls: [url!], isLearner: false, clientUrls: [] };
+  });
+  const [own, other] = members as [Member, Member];
+  members.sort((a, b) => (a.id < b.id ? -1 : 1));
+  links = new PeerLinks({ host, peerUrls: [ownUrl], electionMs: 1000 });
+  const driver = new RaftDriver({
+    host,
+    links,
+    memberId: own.id,
+    clusterId: clusterIdOf(
+      host.digests,
+      members.map((member) => member.id),
+    ),
+    founders: members.map((member) => ({ id: member.id, context: encodeMemberContext(member) })),
+    // So patient that the stock member wins.
+    electionTicks: 50,
+    preVote: true,
+    members: () => members,
+  });
+  t.after(() => driver.stop());
+  links.addPeer(other.id, [stockUrl]);
+  const stock = new StockMember(release, await freePort(), [
+    "--name=stock",
+    `--listen-peer-urls=${stockUrl}`,
+    `--initial-advertise-peer-urls=${stockUrl}`,
+    `--initial-cluster=ours=${ownUrl},stock=${stockUrl}`,
+    `--initial-cluster-token=${token}`,
+    "--heartbeat-interval=50",
+    "--election-timeout=500",
+  ]);
+  t.after(() => stock.remove());
+  stock.start();
+  return { driver, stock, stockId: other.id, stockUrl, host };
+}
+
+/** Looks again and again; fails with what the stock member said. */
+async function until(
+  mixed: Mixed,
+  condition: () => boolean | Promise<boolean>,
+  ms: number,
+  what: string,
+): Promise<void> {
+  const end = performance.now() + ms;
+  while (!(await condition())) {
+    if (performance.now() > end) {
+      const { leader, commitIndex } = mixed.driver;
+      const state = `leader ${hexId(leader)}, commit ${commitIndex}`;
+      throw new Error(`not within ${ms} ms: ${what} (${state})\n${mixed.stock.log}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function hasApplied(driver: RaftDriver, value: string): boolean {
+  const hex = bytesToHex(utf8ToBytes(value));
+  return driver.applied.some((entry) => bytesToHex(entry.data).includes(hex));
+}
