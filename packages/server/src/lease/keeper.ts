@@ -27,7 +27,6 @@ import {
 import type { Timer } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
 import { Operation } from "../envelope.ts";
-import { doublingBounds, Histogram } from "../metric-types.ts";
 import { Proposal } from "../proposals.ts";
 import type { MemberContext } from "../seams.ts";
 import { Deadlines, LeaseTimer } from "./deadlines.ts";
@@ -52,11 +51,8 @@ export class LeaseKeeper {
   /** The last look found more than may be on their way at once. */
   #moreExpired = false;
   /** For metrics. */
-  grantedCount = 0;
-  revokedCount = 0;
   renewedCount = 0;
   expiredCount = 0;
-  readonly ttlSeconds: Histogram = new Histogram(doublingBounds(1, 24));
 
   constructor(context: MemberContext) {
     this.#context = context;
@@ -75,15 +71,12 @@ export class LeaseKeeper {
   // --- what the machine tells -------------------------------------------------------------------------
 
   granted(id: bigint, ttlSeconds: number): void {
-    this.grantedCount += 1;
-    this.ttlSeconds.observe(ttlSeconds);
     if (!this.#isPrimary) return;
     const nowMs = this.#context.host.clock.monotonicMs();
     this.#deadlines.add(new LeaseTimer(id, ttlSeconds, nowMs + ttlSeconds * 1000));
   }
 
   revoked(id: bigint): void {
-    this.revokedCount += 1;
     this.#deadlines.remove(id);
   }
 

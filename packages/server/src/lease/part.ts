@@ -1,7 +1,7 @@
 // Leases as a part of the member: the keeper that counts, the authority that answers for it, the service.
 
 import { catalogue } from "../errors.ts";
-import { counter, histogram } from "../metrics/families.ts";
+import { counter } from "../metrics/families.ts";
 import type { MemberContext, MemberPart } from "../seams.ts";
 import { LeaseAuthority } from "./authority.ts";
 import { KeepAliveStream } from "./keep-alive-stream.ts";
@@ -32,24 +32,9 @@ export function createLeasePart(context: MemberContext): MemberPart {
     },
     metrics: [
       counter(
-        "etcd_debugging_lease_granted_total",
-        "The total number of granted leases.",
-        () => keeper.grantedCount,
-      ),
-      counter(
         "etcd_debugging_lease_renewed_total",
         "The number of renewed leases seen by the leader.",
         () => keeper.renewedCount,
-      ),
-      counter(
-        "etcd_debugging_lease_revoked_total",
-        "The total number of revoked leases.",
-        () => keeper.revokedCount,
-      ),
-      histogram(
-        "etcd_debugging_lease_ttl_total",
-        "Bucketed histogram of lease TTLs.",
-        () => keeper.ttlSeconds,
       ),
       counter(
         "etcd_debugging_server_lease_expired_total",
