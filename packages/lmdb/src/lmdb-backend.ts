@@ -27,16 +27,18 @@ import {
   type BucketName,
   bucketNames,
   type Visit,
+  type VisitSpans,
 } from "@etcd-ts/machine";
 import { Batch } from "./batch.ts";
 import { bucketNumber, revisionBucket } from "./buckets.ts";
+import { DataFile } from "./data-file.ts";
 import { dataFile, Environment, type EnvironmentOptions, type Sizes } from "./environment.ts";
 import { LmdbView } from "./lmdb-view.ts";
 import { scanMerged } from "./merged-scan.ts";
 import type { Answer, Request, WriterData } from "./messages.ts";
 import { MergedOverlay, type OverlaySource } from "./overlay.ts";
 import { ChunkPool, type PackedChunk } from "./packed-batch.ts";
-import { readStore, scanStore } from "./store-reader.ts";
+import { readStore, scanFile, scanStore } from "./store-reader.ts";
 
 export interface LmdbBackendOptions {
   /** Address space to begin with; grows by itself. Default 16 GiB. */
@@ -47,7 +49,10 @@ export class LmdbBackend implements Backend {
   readonly #directory: string;
   readonly #environmentOptions: EnvironmentOptions;
   readonly #pool = new ChunkPool();
-  readonly #writer: Worker;
+  /** Started for the first request, so that it does not take part of the machine while a store is opened. */
+  #writer: Worker | undefined;
+  /** For reading much at once, until something is written: undefined before it is needed, null when it is no use. */
+  #file: DataFile | undefined | null;
   #environment: Environment;
   /**
    * A second handle on the same store, for views alone. lmdb-js keeps one current read transaction per
@@ -85,16 +90,6 @@ export class LmdbBackend implements Backend {
     rmSync(this.#copyPath(), { force: true });
     this.#sizes = this.#environment.sizes();
     this.#open = new Batch(this.#pool);
-    this.#writer = new Worker(new URL("./write-worker.js", import.meta.url), {
-      workerData: {
-        environment: this.#environmentOptions,
-        ascending: revisionBucket,
-      } satisfies WriterData,
-    });
-    this.#writer.on("message", (answer: Answer) => this.#answered(answer));
-    this.#writer.on("error", (error) => this.#writerEnded(error));
-    this.#writer.on("exit", () => this.#writerEnded(new Error("the writing thread has ended")));
-    this.#writer.unref();
   }
 
   get pendingCount(): number {
@@ -136,6 +131,16 @@ export class LmdbBackend implements Backend {
       scanMerged(new MergedOverlay(sources), from, to, limit, visit, (each) => {
         scanStore(store, from, to, Number.POSITIVE_INFINITY, each);
       });
+  }
+
+  scanSpans(bucket: BucketName, from: Bytes, visit: VisitSpans): void {
+    const file = this.#readableFile();
+    if (file !== undefined) scanFile(file, bucket, from, visit);
+    else {
+      this.scan(bucket, from, undefined, Number.POSITIVE_INFINITY, (key, value) =>
+        visit(key, 0, key.length, value, 0, value.length),
+      );
+    }
   }
 
   commit(done: (error: Error | undefined) => void): void {
@@ -218,15 +223,38 @@ export class LmdbBackend implements Backend {
   #request(request: Request, onAnswer: (answer: Answer) => void): void {
     assert(this.#onAnswer === undefined, "one request at a time");
     this.#onAnswer = onAnswer;
+    this.#writer ??= this.#startWriter();
     this.#writer.ref();
     const moved = request.kind === "commit" ? request.chunks.map((chunk) => chunk.buffer) : [];
     this.#writer.postMessage(request, moved);
   }
 
+  #startWriter(): Worker {
+    this.#file?.close();
+    this.#file = null;
+    const writer = new Worker(new URL("./write-worker.js", import.meta.url), {
+      workerData: {
+        environment: this.#environmentOptions,
+        ascending: revisionBucket,
+      } satisfies WriterData,
+    });
+    writer.on("message", (answer: Answer) => this.#answered(answer));
+    writer.on("error", (error) => this.#writerEnded(error));
+    writer.on("exit", () => this.#writerEnded(new Error("the writing thread has ended")));
+    return writer;
+  }
+
+  /** The file, as long as LMDB holds all there is and nobody writes. */
+  #readableFile(): DataFile | undefined {
+    if (this.#open.count > 0 || this.#file === null) return undefined;
+    this.#file ??= DataFile.open(`${this.#directory}/${dataFile}`) ?? null;
+    return this.#file ?? undefined;
+  }
+
   #answered(answer: Answer): void {
     const onAnswer = this.#onAnswer;
     this.#onAnswer = undefined;
-    this.#writer.unref();
+    this.#writer?.unref();
     onAnswer?.(answer);
     if (this.#onAnswer === undefined) this.#onIdle?.();
   }
@@ -338,8 +366,12 @@ export class LmdbBackend implements Backend {
     }
     // The writer lets go of the environment by itself: a thread that is ended while it opens or commits
     // could leave the process with a handle that nobody closes.
-    if (!this.#writerDied) await this.#asked({ kind: "release" });
-    await this.#writer.terminate();
+    if (this.#writer !== undefined) {
+      if (!this.#writerDied) await this.#asked({ kind: "release" });
+      await this.#writer.terminate();
+    }
+    this.#file?.close();
+    this.#file = null;
     await this.#viewEnvironment.close();
     await this.#environment.close();
     if (this.#failure !== undefined) throw this.#failure;

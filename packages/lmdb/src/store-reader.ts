@@ -1,7 +1,8 @@
 // Reading one bucket in LMDB, with its long keys (see `long-keys.ts`).
 
 import { type Bytes, compareBytes, concatBytes, copyBytes } from "@etcd-ts/base";
-import type { Visit } from "@etcd-ts/machine";
+import type { Visit, VisitSpans } from "@etcd-ts/machine";
+import type { DataFile } from "./data-file.ts";
 import type { Store, Transaction } from "./environment.ts";
 import { findInGroup, groupKey, groupKeyBytes, restOfKey, visitGroup } from "./long-keys.ts";
 
@@ -56,4 +57,24 @@ export function scanStore(
   } finally {
     if (!finished) cursor.close();
   }
+}
+
+/** All of a bucket from `from` on, from the file itself, which must not be written meanwhile. */
+export function scanFile(file: DataFile, bucket: string, from: Bytes, visit: VisitSpans): void {
+  const start = from.length < groupKeyBytes ? from : groupKey(from);
+  file.scan(bucket, start, (keys, keyStart, keyEnd, values, valueStart, valueEnd) => {
+    if (keyEnd - keyStart < groupKeyBytes) {
+      return visit(keys, keyStart, keyEnd, values, valueStart, valueEnd);
+    }
+    const row = keys.subarray(keyStart, keyEnd);
+    let goOn = true;
+    visitGroup(values.subarray(valueStart, valueEnd), (rest, value) => {
+      const key = concatBytes([row, rest]);
+      if (compareBytes(key, from) >= 0) {
+        goOn = visit(key, 0, key.length, value, 0, value.length) !== false;
+      }
+      return goOn;
+    });
+    return goOn;
+  });
 }

@@ -30,6 +30,16 @@ export type BucketName = (typeof bucketNames)[number];
 /** Called for each pair in key order; the arrays are only valid during the call. False stops the scan. */
 export type Visit = (key: Bytes, value: Bytes) => boolean | undefined;
 
+/** As `Visit`, without views: a pair is `keys[keyStart, keyEnd)` and `values[valueStart, valueEnd)`. */
+export type VisitSpans = (
+  keys: Bytes,
+  keyStart: number,
+  keyEnd: number,
+  values: Bytes,
+  valueStart: number,
+  valueEnd: number,
+) => boolean | undefined;
+
 export interface BackendReader {
   /** The value, valid until the next call on this object: copy what is kept. */
   get(bucket: BucketName, key: Bytes): Bytes | undefined;
@@ -46,6 +56,12 @@ export interface BackendView extends BackendReader {
 }
 
 export interface Backend extends BackendReader {
+  /**
+   * As `scan` to the end of the bucket, for whoever reads everything: a million pairs cost two million views there.
+   * What does not stand in the spans must not be looked at, `length` of the arrays included. Optional: where it is
+   * missing, `scan` does.
+   */
+  scanSpans?(bucket: BucketName, from: Bytes, visit: VisitSpans): void;
   /**
    * Writes into the open batch. The backend keeps `key` and `value`; the caller must not change them.
    * Keys of bucket `key` mostly come in ascending order, which an implementation may exploit.

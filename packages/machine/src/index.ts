@@ -9,6 +9,7 @@ export {
   type BucketName,
   bucketNames,
   type Visit,
+  type VisitSpans,
 } from "./backend.ts";
 export { Compaction } from "./compaction.ts";
 export { Operation } from "./envelope.ts";

@@ -34,6 +34,7 @@ import {
   removeAt,
   sharedLength,
   TreeNode,
+  unpack,
   upperBound,
   widen,
 } from "./tree-node.ts";
@@ -71,6 +72,7 @@ export class KeyTree {
   find(key: Key): number {
     let node = this.#root;
     while (node.children.length > 0) node = node.children[upperBound(node, key)]!;
+    if (node.packed !== undefined) unpack(node);
     const place = lowerBound(node, key);
     return node.keys[place] === key ? node.slots[place]! : -1;
   }
@@ -86,6 +88,7 @@ export class KeyTree {
       depth++;
       node = node.children[place]!;
     }
+    if (node.packed !== undefined) unpack(node);
     const place = lowerBound(node, key);
     this.#pathNodes[depth] = node;
     this.#pathPlaces[depth] = place;
@@ -210,6 +213,7 @@ export class KeyTree {
 
   /** True when the walk goes on behind this subtree. `from` is "" when all of it is behind the start. */
   #collect(node: TreeNode, from: Key, walk: KeyWalk): boolean {
+    if (node.packed !== undefined) unpack(node);
     const to = walk.to;
     const keys = node.keys;
     if (node.children.length === 0) {
@@ -256,12 +260,13 @@ export class KeyTree {
   /** `toEnd`: the interval reaches to the end of this subtree. */
   #count(node: TreeNode, from: Key, toEnd: boolean, walk: KeyWalk): boolean {
     const to = walk.to;
-    const keys = node.keys;
     if (from === "" && toEnd && node.changed <= walk.settledAt) {
       walk.counted += node.live;
       walk.visitedCount++;
       return true;
     }
+    if (node.packed !== undefined) unpack(node);
+    const keys = node.keys;
     if (node.children.length === 0) {
       const { main, subEnd } = walk.at;
       const end = toEnd ? keys.length : lowerBound(node, to!);
@@ -314,6 +319,7 @@ export class KeyTree {
     const problem = (what: string): never => {
       throw new Error(`key tree: ${what}`);
     };
+    unpack(node);
     const shared =
       low !== undefined && high !== undefined ? Math.min(sharedLength(low, high), low.length) : 0;
     if (node.skip > shared) problem("keys do not share what is skipped");

@@ -102,15 +102,14 @@ export class KvFields {
   leaseFieldEnd = 0;
   #position = 0;
 
-  /** Throws `CorruptionError` when the bytes are no message. */
-  read(bytes: Bytes): this {
+  /** Of the message in `bytes[begin, end)`. Throws `CorruptionError` when that is none. */
+  read(bytes: Bytes, begin = 0, end: number = bytes.length): this {
     this.#bytes = bytes;
     this.keyStart = this.keyEnd = 0;
     this.createRevision = this.modRevision = this.version = 0;
     this.valueFieldStart = this.valueStart = this.valueEnd = 0;
     this.leaseFieldStart = this.leaseFieldEnd = 0;
-    const end = bytes.length;
-    this.#position = 0;
+    this.#position = begin;
     while (this.#position < end) {
       const start = this.#position;
       const tag = this.#varint();

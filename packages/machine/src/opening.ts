@@ -8,7 +8,6 @@ import { leaseTtlSecondsMinDefault, type MachineOptions } from "./applier.ts";
 import { IndexBuilder } from "./index-builder.ts";
 import type { Job } from "./job.ts";
 import { KvFields } from "./kv-codec.ts";
-import type { Lease } from "./leases.ts";
 import { Machine } from "./machine.ts";
 import { isRevisionKey, isTombstoneKey, mainOf, subOf } from "./revision-key.ts";
 
@@ -19,13 +18,15 @@ export class MachineOpening implements Job {
   #next: Bytes | undefined = emptyBytes;
   /** Records read so far. */
   recordCount = 0;
+  /** Records that this step may still read. */
+  #left = 0;
   #done = false;
 
   constructor(options: MachineOptions) {
     this.#machine = new Machine(options);
     const { backend, leases } = this.#machine;
     const ttlMin = options.leaseTtlSecondsMin ?? leaseTtlSecondsMinDefault;
-    this.#builder = new IndexBuilder(this.#machine.store.index);
+    this.#builder = new IndexBuilder(this.#machine.store.index, leases);
     backend.scan("lease", emptyBytes, undefined, Number.MAX_SAFE_INTEGER, (_key, value) => {
       leases.restore(value, ttlMin);
       return true;
@@ -44,54 +45,61 @@ export class MachineOpening implements Job {
   step(itemCount: number): boolean {
     if (this.#done) return true;
     const itemMax = Math.max(1, itemCount);
-    if (this.#next === undefined) {
+    const from = this.#next;
+    if (from === undefined) {
       if (this.#builder.step(itemMax)) this.#finish();
       return this.#done;
     }
-    let items = 0;
-    let last: Bytes | undefined;
-    this.#machine.backend.scan("key", this.#next, undefined, itemMax, (key, value) => {
-      this.#read(key, value);
-      items++;
-      if (items < itemMax) return true;
-      last = new Uint8Array(key.length + 1);
-      last.set(key);
-      return false;
-    });
-    this.recordCount += items;
-    this.#next = last;
+    this.#left = itemMax;
+    this.#next = undefined;
+    const { backend } = this.#machine;
+    if (backend.scanSpans === undefined) backend.scan("key", from, undefined, itemMax, this.#pair);
+    else backend.scanSpans("key", from, this.#spans);
+    this.recordCount += itemMax - this.#left;
     return false;
   }
 
-  #read(key: Bytes, value: Bytes): void {
-    if (!isRevisionKey(key)) {
+  readonly #pair = (key: Bytes, value: Bytes): boolean =>
+    this.#spans(key, 0, key.length, value, 0, value.length);
+
+  readonly #spans = (
+    keys: Bytes,
+    keyStart: number,
+    keyEnd: number,
+    values: Bytes,
+    valueStart: number,
+    valueEnd: number,
+  ): boolean => {
+    if (!isRevisionKey(keys, keyStart, keyEnd)) {
       throw new CorruptionError("bucket key", this.recordCount, "a key is no revision");
     }
     const { store, leases } = this.#machine;
-    const main = mainOf(key);
-    const sub = subOf(key);
+    const main = mainOf(keys, keyStart);
+    const sub = subOf(keys, keyStart);
     store.revision = main;
-    const fields = this.#fields.read(value);
-    const { keyStart, keyEnd, createRevision, version } = fields;
+    const fields = this.#fields.read(values, valueStart, valueEnd);
     const builder = this.#builder;
-    if (isTombstoneKey(key)) {
-      this.#attach(builder.tombstone(value, keyStart, keyEnd, main, sub), undefined);
-      return;
+    if (isTombstoneKey(keys, keyStart, keyEnd)) {
+      builder.tombstone(values, fields.keyStart, fields.keyEnd, main, sub);
+    } else {
+      builder.put(
+        values,
+        fields.keyStart,
+        fields.keyEnd,
+        main,
+        sub,
+        fields.createRevision,
+        fields.version,
+        fields.leaseFieldEnd === 0 ? undefined : leases.get(fields.lease()),
+      );
     }
-    const slot = builder.put(value, keyStart, keyEnd, main, sub, createRevision, version);
-    this.#attach(slot, fields.leaseFieldEnd === 0 ? undefined : leases.get(fields.lease()));
-  }
-
-  #attach(slot: number, lease: Lease | undefined): void {
-    const { store, leases } = this.#machine;
-    const former = store.index.slots.lease(slot);
-    const present = lease?.place ?? 0;
-    if (former === present) return;
-    const key = this.#builder.keyOf(slot);
-    if (former !== 0) leases.detach(former, key);
-    lease?.attach(key);
-    store.index.slots.setLease(slot, present);
-  }
+    if (--this.#left > 0) return true;
+    // Where to go on: right behind this key.
+    const next = new Uint8Array(keyEnd - keyStart + 1);
+    for (let i = keyStart; i < keyEnd; i++) next[i - keyStart] = keys[i]!;
+    this.#next = next;
+    return false;
+  };
 
   #finish(): void {
     const { store, meta, compaction } = this.#machine;
@@ -103,13 +111,20 @@ export class MachineOpening implements Job {
   }
 }
 
+/** Steps begin small: what runs for the first time runs twenty times slower. */
+const firstItemCount = 64;
+
 /** Opens a machine, letting the event loop run after every slice. */
 export async function openMachine(
   options: MachineOptions,
   pause: () => Promise<void>,
-  itemCount = 4096,
+  itemCountMax = 4096,
 ): Promise<Machine> {
   const opening = new MachineOpening(options);
-  while (!opening.step(itemCount)) await pause();
+  let itemCount = Math.min(firstItemCount, itemCountMax);
+  while (!opening.step(itemCount)) {
+    await pause();
+    itemCount = Math.min(itemCount * 2, itemCountMax);
+  }
   return opening.machine;
 }

@@ -51,27 +51,27 @@ export function writeRevision(target: Bytes, main: number, sub: number): void {
 }
 
 /** The main revision in a key of bucket `key` or in a value of `scheduledCompactRev`. */
-export function mainOf(key: Bytes): number {
-  return readUint32(key, 0) * two32 + readUint32(key, 4);
+export function mainOf(bytes: Bytes, start = 0): number {
+  return readUint32(bytes, start) * two32 + readUint32(bytes, start + 4);
 }
 
-export function subOf(key: Bytes): number {
-  return readUint32(key, 9) * two32 + readUint32(key, 13);
+export function subOf(bytes: Bytes, start = 0): number {
+  return readUint32(bytes, start + 9) * two32 + readUint32(bytes, start + 13);
 }
 
-export function isTombstoneKey(key: Bytes): boolean {
-  return key.length === tombstoneKeyBytes && key[revisionKeyBytes] === tombstoneMark;
+export function isTombstoneKey(bytes: Bytes, start = 0, end: number = bytes.length): boolean {
+  return end - start === tombstoneKeyBytes && bytes[start + revisionKeyBytes] === tombstoneMark;
 }
 
 /** Whether these bytes are laid out as above, with numbers that we can hold. */
-export function isRevisionKey(key: Bytes): boolean {
+export function isRevisionKey(bytes: Bytes, start = 0, end: number = bytes.length): boolean {
   return (
-    (key.length === revisionKeyBytes || isTombstoneKey(key)) &&
-    key[8] === separator &&
-    readUint32(key, 0) < 0x20_0000 &&
-    readUint32(key, 9) === 0 &&
+    (end - start === revisionKeyBytes || isTombstoneKey(bytes, start, end)) &&
+    bytes[start + 8] === separator &&
+    readUint32(bytes, start) < 0x20_0000 &&
+    readUint32(bytes, start + 9) === 0 &&
     // The index keeps a flag in the top bit of a sub revision.
-    key[13]! < 0x80
+    bytes[start + 13]! < 0x80
   );
 }
 

@@ -7,8 +7,13 @@
 // 2.4 µs, against 4.3 µs by comparing strings.)
 //
 //     bounds /pods/0400 … /pods/0500     skip = 8, code of /pods/04217 = bytes of "17" and zeros behind
+//
+// A leaf of a store that was just opened is *packed*: its keys and slots lie as records of the key arena (see
+// `key-arena.ts`) in an array that it shares with its neighbours, and become strings and arrays when somebody comes
+// by. Opening then makes no string per key, and what nobody asks for stays small.
 
 import type { Key } from "@etcd-ts/base";
+import { bytesOf, recordKey, recordSlot, recordWords } from "./key-record.ts";
 
 export const nodeEntriesMax = 64;
 const joinedMax = (nodeEntriesMax * 3) / 4;
@@ -26,6 +31,10 @@ export class TreeNode {
   children: TreeNode[];
   live = 0;
   changed = 0;
+  /** Of a packed leaf: where its records begin in `packed`, and how many there are. */
+  packed: Uint32Array | undefined = undefined;
+  packedStart = 0;
+  packedCount = 0;
 
   constructor(skip: number, codes: number[], keys: Key[], slots: number[], children: TreeNode[]) {
     this.skip = skip;
@@ -37,16 +46,47 @@ export class TreeNode {
 }
 
 export const noSlots: number[] = [];
+/** What a packed leaf has for keys, slots and codes. */
+const packedKeys: Key[] = [];
+const packedNumbers: number[] = [];
 export const noChildren: TreeNode[] = [];
 
 export function newLeaf(): TreeNode {
   return new TreeNode(0, [], [], [], noChildren);
 }
 
+/** A leaf of `count` keys, whose records begin at `packed[start]`. */
+export function packedLeaf(packed: Uint32Array, start: number, count: number): TreeNode {
+  const leaf = new TreeNode(0, packedNumbers, packedKeys, packedNumbers, noChildren);
+  leaf.packed = packed;
+  leaf.packedStart = start;
+  leaf.packedCount = count;
+  return leaf;
+}
+
+/** Keys and slots of a packed leaf become strings and arrays. */
+export function unpack(leaf: TreeNode): void {
+  const words = leaf.packed;
+  if (words === undefined) return;
+  leaf.packed = undefined;
+  leaf.keys = [];
+  leaf.slots = [];
+  leaf.codes = [];
+  const bytes = bytesOf(words);
+  let at = leaf.packedStart;
+  for (let i = 0; i < leaf.packedCount; i++) {
+    leaf.keys.push(recordKey(words, bytes, at));
+    leaf.slots.push(recordSlot(words, at));
+    at += recordWords(words, at);
+  }
+  encode(leaf);
+}
+
 /** Joins the child at `place` with a neighbour when both together are small; false when not. */
 export function joinWithNeighbour(parent: TreeNode, place: number): boolean {
   const { children } = parent;
-  const size = (node: TreeNode): number => node.children.length || node.keys.length;
+  const size = (node: TreeNode): number =>
+    node.children.length || (node.packed === undefined ? node.keys.length : node.packedCount);
   let left = place;
   if (place > 0 && size(children[place - 1]!) + size(children[place]!) <= joinedMax)
     left = place - 1;
@@ -58,6 +98,8 @@ export function joinWithNeighbour(parent: TreeNode, place: number): boolean {
   }
   const into = children[left]!;
   const from = children[left + 1]!;
+  unpack(into);
+  unpack(from);
   if (into.children.length > 0) {
     into.keys.push(parent.keys[left]!);
     for (const child of from.children) into.children.push(child);
@@ -98,6 +140,7 @@ export function widen(node: TreeNode, skip: number, side: "low" | "high"): void 
   }
 }
 
+/** A packed leaf has nothing to encode yet: it has no keys. */
 export function encode(node: TreeNode): void {
   for (let i = 0; i < node.keys.length; i++) node.codes[i] = codeOf(node.keys[i]!, node.skip);
 }

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyToBytes, SeededRandom } from "@etcd-ts/base";
+import { KeyArena } from "../src/key-arena.ts";
+import { batchKeys, KeyBatch } from "../src/key-batch.ts";
 import { KeySort } from "../src/key-sort.ts";
 import { KeyTable } from "../src/key-table.ts";
 import { MergeSorter } from "../src/merge-sorter.ts";
@@ -17,37 +19,79 @@ const shapes: Readonly<Record<string, () => string>> = {
     `${"x".repeat(random.below(5) * 100)}${"\xff".repeat(random.below(40))}`,
 };
 
+/** An arena with these keys, which must differ, in slots that count up. */
+function arenaOf(keys: readonly string[]): KeyArena {
+  const arena = new KeyArena();
+  const batch = new KeyBatch();
+  keys.forEach((key, slot) => {
+    const bytes = keyToBytes(key);
+    batch.add(bytes, 0, bytes.length);
+    arena.append(batch.words, 0, slot);
+    batch.clear();
+  });
+  return arena;
+}
+
+function sorted(arena: KeyArena, itemCount: number): string[] {
+  const sort = new KeySort(arena);
+  while (!sort.step(itemCount));
+  return Array.from(sort.order, (position) => arena.key(position));
+}
+
 for (const [name, keyOf] of Object.entries(shapes)) {
   test(`keys are sorted by their bytes: ${name}`, () => {
     const keys = [...new Set(Array.from({ length: 60_000 }, keyOf))];
-    const sort = new KeySort(keys);
-    while (!sort.step(500));
-    assert.deepEqual(
-      [...sort.order].map((i) => keys[i]),
-      [...keys].sort(),
-    );
+    assert.deepEqual(sorted(arenaOf(keys), 500), [...keys].sort());
   });
 }
 
-test("nothing and one key are sorted too", () => {
-  for (const keys of [[], ["a"]]) {
-    const sort = new KeySort(keys);
-    while (!sort.step(1));
-    assert.equal(sort.order.length, keys.length);
+test("keys that are in order, or nearly, stay so", () => {
+  const keys = Array.from({ length: 60_000 }, (_, i) => `/pods/${String(i).padStart(9, "0")}`);
+  assert.deepEqual(sorted(arenaOf(keys), 500), keys);
+  const mixed = [...keys];
+  for (let i = 0; i < 50; i++) {
+    const at = random.below(keys.length - 300);
+    mixed.splice(at, 200, ...mixed.slice(at, at + 200).reverse());
   }
+  assert.deepEqual(sorted(arenaOf(mixed), 500), keys);
 });
 
-test("a table gives each key one number, in the order of their first coming", () => {
+test("nothing and one key are sorted too", () => {
+  for (const keys of [[], ["a"], [""]]) assert.deepEqual(sorted(arenaOf(keys), 1), keys);
+});
+
+test("keys larger than a chunk of the arena are kept, compared and copied", () => {
+  const long = "x".repeat(70_000);
+  const keys = [`${long}b`, "y", `${long}a`, long, "x", `${long}${long}`];
+  const arena = arenaOf(keys);
+  assert.deepEqual(sorted(arena, 2), [...keys].sort());
+});
+
+test("a table gives each key one slot, in the order of their first coming", () => {
   const table = new KeyTable();
-  const numbers = new Map<string, number>();
+  const batch = new KeyBatch();
+  const slots = new Map<string, number>();
+  const waiting: string[] = [];
   for (let i = 0; i < 50_000; i++) {
-    const key = random.chance(1, 2) ? `k${random.below(20_000)}` : `/a/${i}`;
+    let key = random.chance(1, 2) ? `k${random.below(20_000)}` : `/a/${i}`;
+    // Some too large for a chunk, of which the same one comes again.
+    if (random.chance(1, 1000)) key = "z".repeat(70_000 + random.below(5));
     const padded = keyToBytes(`<${key}>`);
-    const number = table.numberOf(padded, 1, padded.length - 1);
-    if (!numbers.has(key)) numbers.set(key, numbers.size);
-    assert.equal(number, numbers.get(key));
+    batch.add(padded, 1, padded.length - 1);
+    waiting.push(key);
+    if (batch.count < batchKeys && i < 49_999) continue;
+    table.touch(batch);
+    waiting.forEach((each, number) => {
+      const slot = table.slotOf(batch, number);
+      if (!slots.has(each)) slots.set(each, slots.size);
+      assert.equal(slot, slots.get(each));
+      assert.equal(table.arena.key(table.position), each);
+    });
+    batch.clear();
+    waiting.length = 0;
   }
-  assert.deepEqual(table.keys, [...numbers.keys()]);
+  assert.equal(table.arena.count, slots.size);
+  assert.deepEqual(sorted(table.arena, 4096), [...slots.keys()].sort());
 });
 
 test("sorting in slices is stable and does not depend on the slices", () => {
