@@ -1,17 +1,17 @@
 // Hot path: a socket as a `Connection`.
 //
-// Reading. Node hands each chunk to `socket.push`, which feeds the Readable machinery, which emits "data".
-// We replace `push` on the instance and take the chunk there: 1.2 us of about 4 us of JavaScript per chunk
-// (measured with 300-byte messages on 50 connections). Chunks are Node's own allocations, ours to keep.
-// The "data" listener stays registered: should a later Node stop calling `push` through the instance, data
-// takes the long way and nothing breaks; the contract suite looks at both.
+// Reading. `socket-reader.ts` brings the chunks past Node's Readable machinery. Where it cannot (TLS, and
+// Node releases that look different inside), we replace `push` on the instance, to which Node hands each
+// chunk. The "data" listener stays registered: should even that not be called, data takes the long way and
+// nothing breaks; the contract suite looks at all of them.
 //
-//      kernel ──► push(chunk) ──► onData            paused: the chunk in flight is kept, reading stops
+//      kernel ──► shared buffer ──► copy ──┐
+//      kernel ──► push(chunk) ─────────────┴─► onData      paused: the chunk in flight is kept, reading stops
 //                     └─ null ──► Readable ──► "end" ──► onEnd
 //
 // Writing. The parts written in one callback of the event loop leave in one system call at its end (a
-// process.nextTick for all connections together): small parts are copied into one buffer, large ones go
-// out in one writev.
+// process.nextTick for all connections together): small parts are copied into one buffer, which goes to the
+// handle directly (`socket-writer.ts`), large ones go out in one writev.
 
 import type { Socket } from "node:net";
 import {
@@ -22,6 +22,8 @@ import {
   type NetError,
   type TlsInfo,
 } from "@etcd-ts/base";
+import { receiveByStream, receiveInto } from "./socket-reader.ts";
+import { SocketWriter } from "./socket-writer.ts";
 import { netError } from "./system-errors.ts";
 import { tlsFailure } from "./tls.ts";
 
@@ -50,6 +52,8 @@ export class NodeConnection implements Connection {
   tls: TlsInfo | undefined = undefined;
   readonly #network: "tcp" | "unix";
   readonly #socket: Socket;
+  /** Absent on TLS. */
+  readonly #writer: SocketWriter | undefined;
   #handler: ConnectionHandler = ignoring;
   #open: boolean;
   #pending: Bytes[] = [];
@@ -63,6 +67,8 @@ export class NodeConnection implements Connection {
   #kept: Bytes[] = [];
   #endKept = false;
   #failure: Error | undefined = undefined;
+  /** Chunks come past the socket's stream. */
+  #direct = false;
 
   readonly #dialling: string;
 
@@ -74,6 +80,7 @@ export class NodeConnection implements Connection {
     this.#network = names.network;
     this.#open = open;
     this.#dialling = dialling;
+    this.#writer = "encrypted" in socket ? undefined : new SocketWriter(socket);
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
   }
@@ -86,6 +93,7 @@ export class NodeConnection implements Connection {
     // What Node has buffered already goes before what it pushes from now on.
     while (socket.readableLength > 0) this.#kept.push(socket.read() as Bytes);
     if (this.#kept.length > 0) process.nextTick(this.#deliverKept);
+    if (this.#writer !== undefined) this.#direct = receiveInto(socket, (it) => this.#receive(it));
     const push = socket.push;
     socket.push = (chunk: Bytes | null): boolean => {
       if (chunk === null) return push.call(socket, null);
@@ -113,7 +121,8 @@ export class NodeConnection implements Connection {
     this.#pending.push(bytes);
     this.#pendingBytes += bytes.length;
     this.#queueFlush();
-    if (this.#pendingBytes + this.#socket.writableLength <= highWaterBytes) return true;
+    const handedBytes = this.#socket.writableLength + (this.#writer?.pendingBytes ?? 0);
+    if (this.#pendingBytes + handedBytes <= highWaterBytes) return true;
     this.#drainWanted = true;
     return false;
   }
@@ -151,6 +160,7 @@ export class NodeConnection implements Connection {
     const socket = this.#socket;
     // Gives the prototype's method back.
     delete (socket as { push?: unknown }).push;
+    if (this.#direct) receiveByStream(socket);
     socket.off("data", this.#onData);
     socket.off("end", this.#onEnd);
     socket.off("error", this.#onError);
@@ -224,9 +234,11 @@ export class NodeConnection implements Connection {
     const socket = this.#socket;
     if (parts.length === 0) return;
     const sent = this.#drainWanted ? this.#onSent : undefined;
-    if (parts.length === 1) socket.write(parts[0] as Bytes, sent);
-    else if (this.#pendingBytes <= copyBytesMax) {
-      socket.write(Buffer.concat(parts, this.#pendingBytes), sent);
+    if (parts.length === 1 || this.#pendingBytes <= copyBytesMax) {
+      const bytes =
+        parts.length === 1 ? (parts[0] as Bytes) : Buffer.concat(parts, this.#pendingBytes);
+      // Who waits for the drain is told by the stream.
+      if (sent !== undefined || !this.#writer?.write(bytes)) socket.write(bytes, sent);
     } else {
       socket.cork();
       const last = parts.length - 1;

@@ -53,6 +53,9 @@ export interface LogWriter {
     mustSync: boolean,
     done: (error: Error | undefined) => void,
   ): void;
+  /** Appends wait from here on for `flush`, which sends them off together. */
+  hold(): void;
+  flush(): void;
 }
 
 /** What the rest of the member wants to know. All are called inside a turn. */
@@ -262,6 +265,7 @@ export class Replica implements TimeoutEvidence {
     if (this.#stopped) return;
     this.#inTurn = true;
     const start = this.#host.clock.monotonicMs();
+    this.#wal.hold();
     try {
       this.#turn(start);
     } catch (reason) {
@@ -270,6 +274,8 @@ export class Replica implements TimeoutEvidence {
       return;
     }
     this.#inTurn = false;
+    // The disk and the network are busy while the answers go out.
+    this.#wal.flush();
     this.afterTurn();
     if (this.#hasWork()) this.wake();
     const tookMs = this.#host.clock.monotonicMs() - start;

@@ -11,8 +11,9 @@
 // Disks write sectors of 512 bytes whole, and a segment is all zeros before it is written: so a bad record
 // in which some sector is still zero is one whose sectors did not all arrive, and a bad record without such
 // a sector was once whole. A length word lies within one sector: it is there or it is zero. One that cannot
-// have been written (its padding does not fit its length) is therefore damage, even at the end, where
-// believing it would silently drop acknowledged entries.
+// have been written (its padding does not fit its length, or the record's own head in the same sector says
+// another one) is therefore damage, even at the end, where believing it would silently drop acknowledged
+// entries.
 
 import {
   type Bytes,
@@ -33,6 +34,8 @@ import {
 
 const sectorBytes = 512;
 const windowBytes = 1 << 20;
+/** Of a record: three tags, type, checksum and data length. */
+const headBytesMax = 3 + 1 + 5 + 5;
 
 /** What stands in one segment. */
 export interface SegmentContent {
@@ -108,6 +111,9 @@ class SegmentReader implements SegmentContent {
       }
       const frameBytes = 8 + low + padding;
       if (frameBytes > left) {
+        const headBytes = Math.min(left, 8 + headBytesMax);
+        if (!this.#holds(headBytes)) await this.#read(headBytes);
+        if (this.#contradictsHead(low)) throw this.#damage("length word that was never written");
         this.#cutOff("unexpected EOF: the record reaches past the end of the file");
         break;
       }
@@ -177,11 +183,37 @@ class SegmentReader implements SegmentContent {
   }
 
   #bad(start: number, length: number, what: string, cause?: Error): boolean {
-    if (this.#isLast && this.#hasZeroSector(start, length)) {
+    if (this.#isLast && !this.#contradictsHead(length) && this.#hasZeroSector(start, length)) {
       this.torn = true;
       return false;
     }
     throw this.#damage(what, cause);
+  }
+
+  /**
+   * Whether the head of the record at `end` tells of another length than the length word. Both are written
+   * together: where they stand in one sector and differ, one was damaged later. Anything less is no proof.
+   */
+  #contradictsHead(length: number): boolean {
+    const window = this.#window;
+    const sectorEnd = this.end + sectorBytes - (this.end % sectorBytes);
+    const to = Math.min(sectorEnd - this.#windowStart, window.length);
+    const from = this.end + 8 - this.#windowStart;
+    // 08 type 10 checksum 1a data length
+    let at = from + 3;
+    while (at < to && (window[at] as number) > 127) at++;
+    at++;
+    if (at >= to || window[from] !== 0x08 || window[from + 2] !== 0x10 || window[at] !== 0x1a) {
+      return false;
+    }
+    at++;
+    let dataBytes = 0;
+    for (let scale = 1; at < to; scale *= 128) {
+      const byte = window[at++] as number;
+      dataBytes += (byte & 127) * scale;
+      if (byte < 128) return at - from + dataBytes !== length;
+    }
+    return false;
   }
 
   /** Whether some part of the record, cut where the file's sectors are, is nothing but zeros. */

@@ -5,6 +5,9 @@
 //   append ─┘                      └─────────────────────┘
 //                 ▲ gathers while the one before is on its way to the disk
 //
+// Who knows when its last append of a turn is done says so with `hold` before and `flush` after them, and
+// the batch leaves at once instead of in the next round of the event loop.
+//
 // Records are encoded when they are appended, so that a batch is one array, one write and at most one
 // sync. A batch without entries, or a new term or vote, needs no sync: a commit index that is lost is
 // found again.
@@ -89,6 +92,7 @@ export class Wal {
   #lastIndex: number;
 
   #flushAsked = false;
+  #held = false;
   #inFlight: Batch | undefined;
   #writeFailure: Error | undefined;
   #syncStartMs = 0;
@@ -227,6 +231,17 @@ export class Wal {
     this.#queue(mustSync, done);
   }
 
+  /** What is appended from now on waits for `flush`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Ends `hold`, and sends what is queued on its way unless a batch is there already. */
+  flush(): void {
+    this.#held = false;
+    if (this.#inFlight === undefined && this.#hasQueued()) this.#send();
+  }
+
   /** Records a snapshot whose file is durable already, and resolves when the record is. */
   saveSnapshot(point: WalSnapshotPoint): Promise<void> {
     const { index, term, confState } = point;
@@ -295,15 +310,23 @@ export class Wal {
     this.#open = newBatch(undefined);
   }
 
-  #askFlush(): void {
-    if (this.#flushAsked || this.#inFlight !== undefined) return;
-    this.#flushAsked = true;
-    this.#host.timers.soon(this.#flush);
+  #hasQueued(): boolean {
+    return this.#sealed.length > 0 || this.#open.dones.length > 0;
   }
 
-  /** Sends the oldest batch on its way. */
-  readonly #flush = (): void => {
+  #askFlush(): void {
+    if (this.#flushAsked || this.#held || this.#inFlight !== undefined) return;
+    this.#flushAsked = true;
+    this.#host.timers.soon(this.#askedFlush);
+  }
+
+  readonly #askedFlush = (): void => {
     this.#flushAsked = false;
+    if (!this.#held) this.#send();
+  };
+
+  /** Sends the oldest batch on its way. */
+  #send(): void {
     if (this.#inFlight !== undefined || this.#failure !== undefined) return;
     // The head of a new segment alone is no reason to begin it.
     if (this.#sealed.length === 0 && this.#open.dones.length > 0) this.#seal();
@@ -329,7 +352,7 @@ export class Wal {
       this.#syncStartMs = this.#host.clock.monotonicMs();
       this.#file.sync(this.#onSynced);
     } else if (bytes.length === 0) this.#host.timers.soon(this.#onNothing);
-  };
+  }
 
   readonly #onWritten = (error: Error | undefined): void => {
     const batch = this.#inFlight;
@@ -371,7 +394,7 @@ export class Wal {
     if (this.#position > this.#segmentBytes / 2) this.#factory.prepare();
     this.#settle(batch.dones, undefined);
     // What the callbacks append in this turn joins the next batch.
-    this.#askFlush();
+    if (this.#idle !== undefined || this.#hasQueued()) this.#askFlush();
   }
 
   /** Ends the present file and begins the next one with `batch`. */
@@ -453,6 +476,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     const deadBefore = this.#failure !== undefined;
+    this.#held = false;
     if (!deadBefore) {
       // An empty batch that asks for a sync covers commits that were only written.
       this.#open.mustSync = true;

@@ -264,6 +264,42 @@ test("a damaged length word does not drop what follows", async () => {
   }
 });
 
+test("a damaged length word that reaches into zeros, or past the end, drops nothing either", async () => {
+  const disk = await freshDisk();
+  const wal = await Wal.create(hostOf(disk), directory, metadata, medium);
+  await append(wal, state(1, 1n, 0), [entry(1, 1, new Uint8Array(40).fill(1))]);
+  await append(wal, undefined, [entry(2, 1, new Uint8Array(100).fill(2))]);
+  await append(wal, undefined, [entry(3, 1, new Uint8Array(100).fill(3))]);
+  await wal.close();
+  const whole = disk.bytesOf(firstSegment).slice();
+  assert.equal(whole.length, medium.segmentBytes, "zeros follow");
+  // The records are found by their length words, from the beginning on.
+  const words: number[] = [];
+  for (let position = 0; whole[position] !== 0; ) {
+    words.push(position);
+    const length = (whole[position] as number) + 256 * (whole[position + 1] as number);
+    position += 8 + length + (-length & 7);
+  }
+  assert.ok(words.length >= 6);
+  for (const word of words) {
+    // The checksum record has no data, and so only its padding to contradict.
+    if (word % 512 > 512 - 32 || word === 0) continue;
+    for (let bit = 0; bit < 64; bit++) {
+      const copy = new FakeDisk();
+      const bytes = whole.slice();
+      bytes[word + (bit >> 3)] = (bytes[word + (bit >> 3)] as number) ^ (1 << (bit & 7));
+      // Nothing tells a word that became zero from one that was never written.
+      if (bytes.subarray(word, word + 8).every((byte) => byte === 0)) continue;
+      copy.place(firstSegment, bytes);
+      await assert.rejects(
+        Wal.open(hostOf(copy), directory, medium),
+        CorruptionError,
+        `bit ${bit} of the word at ${word}`,
+      );
+    }
+  }
+});
+
 test("damage in an earlier segment is never repaired", async () => {
   const disk = await freshDisk();
   const wal = await Wal.create(hostOf(disk), directory, metadata, small);

@@ -35,6 +35,7 @@ import type { AlarmResult, ApplyResult, BackendView } from "@etcd-ts/machine";
 import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
 import { shortVersion } from "../cluster-version.ts";
 import { serverVersion } from "../config.ts";
+import { durationText } from "../duration-text.ts";
 import { Operation } from "../envelope.ts";
 import { catalogue, refusalOf } from "../errors.ts";
 import { responseHeader } from "../header.ts";
@@ -169,7 +170,9 @@ export class MaintenanceService {
     background(
       this.#context.defragment().then(() => {
         quota.refresh();
-        host.log.info("finished defragment", { took: `${host.clock.monotonicMs() - start}ms` });
+        host.log.info("finished defragment", {
+          took: durationText(host.clock.monotonicMs() - start),
+        });
         call.respond(encodeDefragmentResponse(new DefragmentResponse()));
       }),
       (error) => {

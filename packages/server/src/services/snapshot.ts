@@ -7,6 +7,7 @@ import { type Bytes, background, concatBytes } from "@etcd-ts/base";
 import type { BackendView } from "@etcd-ts/machine";
 import type { ServerCall, StreamHandler } from "@etcd-ts/rpc";
 import { writeBoltFile } from "@etcd-ts/storage";
+import { durationText } from "../duration-text.ts";
 import { catalogue } from "../errors.ts";
 import { doublingBounds, Histogram } from "../metric-types.ts";
 import { unknownFailure } from "../refusals.ts";
@@ -126,7 +127,7 @@ class SnapshotStream {
     this.#call.respond(encodeSnapshotResponse(last));
     host.log.info("successfully sent database snapshot to client", {
       "total-bytes": totalBytes,
-      took: `${(host.clock.monotonicMs() - startMs).toFixed(3)}ms`,
+      took: durationText(host.clock.monotonicMs() - startMs),
       "storage-version": version,
     });
   }
