@@ -144,6 +144,8 @@ export async function reopenLog(
   const ids = { memberId: metadata.nodeId, clusterId: metadata.clusterId };
   const log = new MemoryLog();
   if (snapshot.index === 0 && hardState.term === 0) {
+    // Nothing can have been applied from a log that promised nothing.
+    checkBackend(config, machine.appliedIndex, 0, 0);
     const founding = foundingOf(host, config);
     if (founding.memberId !== ids.memberId || founding.clusterId !== ids.clusterId) {
       throw new StartError(

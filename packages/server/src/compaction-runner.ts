@@ -4,6 +4,7 @@
 import type { Host } from "@etcd-ts/base";
 import type { Machine } from "@etcd-ts/machine";
 import type { BackendCommits } from "./backend-commits.ts";
+import { durationText } from "./duration-text.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { Slicer } from "./slicer.ts";
 
@@ -60,7 +61,7 @@ export class CompactionRunner {
           this.lastFinishedSeconds = Math.floor(this.#host.clock.wallMs() / 1000);
           this.#host.log.info("finished scheduled compaction", {
             "compact-revision": this.#machine.compactRevision,
-            took: `${(this.#host.clock.monotonicMs() - startMs).toFixed(3)}ms`,
+            took: durationText(this.#host.clock.monotonicMs() - startMs),
             "number-of-keys-compacted": compaction.removedCount - removedBefore,
             hash: compaction.knownHashes.at(-1)?.hash ?? 0,
           });

@@ -145,7 +145,8 @@ export class HttpEndpoints {
   }
 }
 
-function getOnly(request: HttpRequest): HttpAnswer | undefined {
+/** The refusal of every verb but GET. */
+export function getOnly(request: Pick<HttpRequest, "method">): HttpAnswer | undefined {
   if (request.method === "GET") return undefined;
   return { status: 405, headers: { ...plain, Allow: "GET" }, body: "Method Not Allowed\n" };
 }

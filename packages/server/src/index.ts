@@ -1,3 +1,4 @@
+export { createCompactionPart, type Retention } from "./auto-compaction.ts";
 export { BackendCommits } from "./backend-commits.ts";
 export { backendFolder, StartError } from "./bootstrap.ts";
 export {
@@ -8,6 +9,7 @@ export {
 } from "./config.ts";
 export { CallGate } from "./gate.ts";
 export {
+  getOnly,
   type HealthSource,
   type HttpAnswer,
   HttpEndpoints,
@@ -22,6 +24,7 @@ export {
   type MetricFamily,
   type MetricType,
 } from "./metric-types.ts";
+export { counter, gauge } from "./metrics/families.ts";
 export { memberMetrics } from "./metrics/member-metrics.ts";
 export { rpcMetrics } from "./metrics/rpc-families.ts";
 export { NoPeers, type PeerTransport } from "./peer-transport.ts";
@@ -35,6 +38,7 @@ export {
 export { Proposal } from "./proposals.ts";
 export { Reader } from "./reads.ts";
 export type { Refusal } from "./refusals.ts";
+export { RequestStats } from "./request-stats.ts";
 export type { MemberContext, MemberPart } from "./seams.ts";
 export { Slicer } from "./slicer.ts";
 export { createWatchPart } from "./watch/part.ts";

@@ -1,5 +1,7 @@
 // MoveLeader: raft is asked, and the caller is answered when this member sees the new leader, which it looks
-// for every heartbeat interval. There is no limit but the caller's own.
+// for every heartbeat interval. There is no limit but the caller's own deadline; when that comes, etcd answers
+// with a text of its own, so we do just before the transport would with its. (A client that minds its
+// deadline itself sees neither.)
 
 import type { Host, Timer } from "@etcd-ts/base";
 import type { ServerCall } from "@etcd-ts/rpc";
@@ -10,6 +12,8 @@ interface Transfer {
   readonly call: ServerCall;
   readonly target: bigint;
   readonly done: () => void;
+  /** For the caller's deadline. */
+  deadline: Timer | undefined;
 }
 
 export class LeaderTransfers {
@@ -30,28 +34,42 @@ export class LeaderTransfers {
       done();
       return;
     }
-    const transfer: Transfer = { call, target, done };
+    const { clock, timers } = this.#host;
+    const transfer: Transfer = { call, target, done, deadline: undefined };
     this.#waiting.add(transfer);
-    call.onCancel = () => {
-      this.#waiting.delete(transfer);
-    };
+    call.onCancel = () => this.#forget(transfer);
+    if (call.deadlineMs !== undefined) {
+      const leftMs = Math.max(0, call.deadlineMs - clock.monotonicMs());
+      transfer.deadline = timers.after(Math.floor(leftMs), () => {
+        this.#forget(transfer);
+        const { code, message } = catalogue.leaderTransferTimeout;
+        call.fail(code, message);
+      });
+    }
     this.#replica.transferLeader(target);
-    this.#timer ??= this.#host.timers.after(this.#heartbeatMs, this.#look);
+    this.#timer ??= timers.after(this.#heartbeatMs, this.#look);
   }
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     const { code, message } = catalogue.stopped;
-    for (const { call } of this.#waiting) call.fail(code, message);
-    this.#waiting.clear();
+    for (const transfer of this.#waiting) {
+      this.#forget(transfer);
+      transfer.call.fail(code, message);
+    }
+  }
+
+  #forget(transfer: Transfer): void {
+    transfer.deadline?.cancel();
+    this.#waiting.delete(transfer);
   }
 
   readonly #look = (): void => {
     this.#timer = undefined;
     for (const transfer of this.#waiting) {
       if (this.#replica.leader !== transfer.target) continue;
-      this.#waiting.delete(transfer);
+      this.#forget(transfer);
       transfer.done();
     }
     if (this.#waiting.size > 0) {

@@ -16,7 +16,7 @@ import {
   type Machine,
   type ReadJob,
 } from "@etcd-ts/machine";
-import type { RawNode } from "@etcd-ts/raft";
+import type { RawNode, Status } from "@etcd-ts/raft";
 import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
 import { BackendCommits } from "./backend-commits.ts";
 import { ClusterVersionKeeper, isLower, shortVersion } from "./cluster-version.ts";
@@ -64,7 +64,10 @@ export interface MemberSetup {
   createParts?(context: MemberContext): readonly MemberPart[];
   /** Links to the other members; a member without them can only be alone. */
   readonly transport?: PeerTransport;
-  /** The member failed; the process should end. Nothing is acknowledged any more. */
+  /**
+   * The member failed, and nothing is acknowledged any more: say so and end the process. Nothing is logged
+   * here, so that there is one message.
+   */
   onFailed(error: Error): void;
   /** This member was removed from the cluster and should stop. */
   onRemoved?(): void;
@@ -273,6 +276,11 @@ export class Member implements MemberContext, GateState, HeaderSource {
     return this.machine.appliedIndex;
   }
 
+  /** As raft shows itself, for operators. */
+  raftStatus(): Status {
+    return this.#raft.status();
+  }
+
   get lastTickMs(): number {
     return this.replica.ticker.lastMs;
   }
@@ -354,7 +362,6 @@ export class Member implements MemberContext, GateState, HeaderSource {
     if (this.#phase === "failed" || this.#phase === "stopped") return;
     this.#phase = "failed";
     this.#failure = error;
-    this.host.log.error("the member failed and stops", { error: error.message });
     this.#silence();
     void this.#logKeeper.stop();
     this.commits.stop();

@@ -1,10 +1,14 @@
 // How long requests and their application take, by kind, and the warnings about slow ones.
 
-import type { Host } from "@etcd-ts/base";
+import { type Host, WireReader } from "@etcd-ts/base";
 import type { Entry } from "@etcd-ts/raft";
+import type { ServerCall } from "@etcd-ts/rpc";
+import { durationText } from "./duration-text.ts";
 import { Operation, operationOf } from "./envelope.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { Proposal } from "./proposals.ts";
+import { requestContent } from "./request-content.ts";
+import { requestTimesFields } from "./request-stats.ts";
 
 /** Names of the kinds of requests in etcd's metrics. */
 const requestNames: ReadonlyMap<number, string> = new Map([
@@ -20,11 +24,6 @@ const requestNames: ReadonlyMap<number, string> = new Map([
   [Operation.clusterMemberAttrSet, "ClusterMemberAttrSet"],
   [Operation.downgradeInfoSet, "DowngradeInfoSet"],
 ]);
-
-/** Not the member's own, which may have to wait for a leader. */
-function isClients(operation: number): boolean {
-  return operation < Operation.clusterVersionSet;
-}
 
 export interface TimeLimits {
   readonly warningApplyDurationMs: number;
@@ -56,20 +55,20 @@ export class RequestTimes {
       this.#byOperation.set(proposal.operation, histogram);
     }
     histogram.observe(tookMs / 1000);
-    if (tookMs > this.#limits.warningUnaryRequestDurationMs && isClients(proposal.operation)) {
-      this.#host.log.warn("request stats", {
-        "time spent": `${tookMs.toFixed(3)}ms`,
-        "request type": requestNames.get(proposal.operation) ?? "Unknown",
-        "request size": proposal.data?.length ?? 0,
-      });
-    }
+    if (tookMs > this.#limits.warningUnaryRequestDurationMs) this.#warnOfWrite(proposal, nowMs);
   }
 
   /** A read was answered; `kind` as etcd names it. */
   read(kind: "Range" | "ReadonlyTxn", startedMs: number): void {
-    const seconds = (this.#host.clock.monotonicMs() - startedMs) / 1000;
+    const nowMs = this.#host.clock.monotonicMs();
+    const seconds = (nowMs - startedMs) / 1000;
     this.#of(kind).observe(seconds);
     if (kind === "Range") this.rangeSeconds.observe(seconds);
+    if (nowMs - startedMs > this.#limits.warningUnaryRequestDurationMs) {
+      const path = `/etcdserverpb.KV/${kind === "Range" ? "Range" : "Txn"}`;
+      const fields = requestTimesFields(this.#host, path, startedMs, nowMs);
+      this.#host.log.warn("request stats", fields);
+    }
   }
 
   applied(entry: Entry, tookMs: number): void {
@@ -83,8 +82,8 @@ export class RequestTimes {
     if (tookMs <= this.#limits.warningApplyDurationMs) return;
     this.slowApplyCount++;
     this.#host.log.warn("apply request took too long", {
-      took: `${tookMs.toFixed(3)}ms`,
-      "expected-duration": `${this.#limits.warningApplyDurationMs}ms`,
+      took: durationText(tookMs),
+      "expected-duration": durationText(this.#limits.warningApplyDurationMs),
       prefix: "",
       index: entry.index,
       "request size": entry.data.length,
@@ -99,6 +98,22 @@ export class RequestTimes {
 
   requests(): Iterable<[kind: string, Histogram]> {
     return this.#requests;
+  }
+
+  /** The request stands in the log entry; of the answer nothing is known any more. */
+  #warnOfWrite(proposal: Proposal, nowMs: number): void {
+    // Proposals of clients keep their call. The member's own may have to wait for a leader, and nobody asked.
+    const { call } = proposal as Proposal & { readonly call?: ServerCall };
+    if (call === undefined || proposal.data === undefined) return;
+    const reader = new WireReader(proposal.data, 0, proposal.data.length);
+    reader.tag();
+    const request = reader.blob();
+    this.#host.log.warn("request stats", {
+      ...requestTimesFields(this.#host, call.path, proposal.startMs, nowMs),
+      remote: call.remoteAddress,
+      "request size": request.length,
+      "request content": requestContent(call.path, request),
+    });
   }
 
   #of(kind: string): Histogram {

@@ -12,16 +12,18 @@ import {
   encodeMemberPromoteRequest,
   encodeMemberRemoveRequest,
   encodeMemberUpdateRequest,
+  encodeMoveLeaderRequest,
   encodePutRequest,
   MemberAddRequest,
   MemberListRequest,
   MemberPromoteRequest,
   MemberRemoveRequest,
   MemberUpdateRequest,
+  MoveLeaderRequest,
   PutRequest,
 } from "@etcd-ts/api";
 import { memberIdOf } from "../src/index.ts";
-import { startStream } from "./support/calls.ts";
+import { FakeCall, startStream } from "./support/calls.ts";
 import { CallError, MemberWorld } from "./support/member-world.ts";
 import { digests } from "./support/world.ts";
 
@@ -204,6 +206,40 @@ test("without a quorum writes and linearizable reads fail as in etcd, local read
   assert.equal(locally!.status, 200);
   await world.stop();
   assert.equal(watching.sent.length, 2, "serving, then not serving");
+});
+
+test("moving the leader to a member that never answers ends at the caller's deadline, in etcd's words", async () => {
+  const world = await MemberWorld.started();
+  const { member } = decodeMemberAddResponse(
+    await world.call(`${service}MemberAdd`, addRequest(["http://127.0.0.1:2390"], false)),
+  );
+  const path = "/etcdserverpb.Maintenance/MoveLeader";
+  const method = world.member.methods[path]!;
+  assert.ok(method.kind === "unary");
+  const request = new MoveLeaderRequest();
+  request.targetId = member!.id;
+  const move = (timeoutMs: number | undefined): FakeCall => {
+    const call = new FakeCall(path);
+    if (timeoutMs !== undefined) call.deadlineMs = world.world.nowMs + timeoutMs;
+    method.handle(call, encodeMoveLeaderRequest(request));
+    return call;
+  };
+  const startMs = world.world.nowMs;
+  const limited = move(300);
+  const given = move(300);
+  const unlimited = move(undefined);
+  given.cancel();
+  await world.world.until(() => limited.ended);
+  const tookMs = world.world.nowMs - startMs;
+  assert.ok(tookMs <= 301, `${tookMs} ms`);
+  assert.deepEqual(limited.error, {
+    code: 2,
+    message: "etcdserver: request timed out, leader transfer took too long",
+  });
+  assert.equal(given.error, undefined);
+  assert.ok(!unlimited.ended);
+  await world.stop();
+  assert.deepEqual(unlimited.error, { code: 14, message: "etcdserver: server stopped" });
 });
 
 test("a stream that wants a leader ends when there has been none for three checks", async () => {

@@ -179,6 +179,17 @@ test("every metric family can be collected and has a name of its own", async () 
       values.set(family.name, typeof value === "number" ? value : value.count);
     });
   }
+  // Where the name suggests another type than the one that etcd gives.
+  const types = new Map(families.map((family) => [family.name, family.type]));
+  for (const name of [
+    "etcd_debugging_mvcc_db_compaction_last",
+    "etcd_grpc_proxy_watchers_coalescing_total",
+    "etcd_server_proposals_applied_total",
+    "etcd_debugging_mvcc_keys_total",
+    "etcd_disk_wal_write_bytes_total",
+  ]) {
+    assert.equal(types.get(name), "gauge", name);
+  }
   assert.equal(values.get("etcd_server_has_leader"), 1);
   assert.equal(values.get("etcd_mvcc_put_total"), 1);
   assert.equal(values.get("etcd_debugging_mvcc_keys_total"), 1);

@@ -14,6 +14,7 @@ import {
   PutRequest,
   StatusRequest,
 } from "@etcd-ts/api";
+import { concatBytes, sizeVarint, writeVarint } from "@etcd-ts/base";
 import { CallError, MemberWorld } from "./support/member-world.ts";
 
 async function refused(promise: Promise<unknown>, code: number, message: string): Promise<void> {
@@ -31,13 +32,39 @@ test("a request beyond the limit is too large, one at the limit is not", async (
   await world.stop();
 });
 
+/** A transaction around the bytes of another. */
+function nestedTxn(inner: Uint8Array): Uint8Array {
+  return field(2, field(4, inner));
+}
+
+function field(number: number, bytes: Uint8Array): Uint8Array {
+  const head = new Uint8Array(1 + sizeVarint(bytes.length));
+  head[0] = number * 8 + 2;
+  writeVarint(head, 1, bytes.length);
+  return concatBytes([head, bytes]);
+}
+
 test("an undecodable request and an empty key get etcd's errors", async () => {
   const world = await MemberWorld.started();
   await refused(world.put("", "v"), 3, "etcdserver: key is not provided");
-  await assert.rejects(
+  await refused(
     world.call("/etcdserverpb.KV/Put", new Uint8Array([0x0a, 0x05, 0x01])),
-    (error: CallError) =>
-      error.code === 13 && error.message.startsWith("grpc: error unmarshalling request: "),
+    13,
+    "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data",
+  );
+  // A peer URL of one byte that begins a character and does not end it.
+  await refused(
+    world.call("/etcdserverpb.Cluster/MemberAdd", new Uint8Array([0x0a, 0x01, 0xc3])),
+    13,
+    "grpc: error unmarshalling request: string field contains invalid UTF-8",
+  );
+  // Transactions in transactions, 600 deep: two messages each.
+  let deep: Uint8Array = new Uint8Array(0);
+  for (let i = 0; i < 600; i++) deep = nestedTxn(deep);
+  await refused(
+    world.call("/etcdserverpb.KV/Txn", deep),
+    13,
+    "grpc: error unmarshalling request: proto: exceeded maximum recursion depth",
   );
   await world.stop();
 });
@@ -78,6 +105,9 @@ test("a failing disk ends the member, and nothing is acknowledged", async () => 
   await world.world.until(() => world.failure !== undefined);
   assert.deepEqual(call.error, { code: 14, message: "etcdserver: server stopped" });
   assert.match(world.failure!.message, /input\/output error/);
+  // Whoever is told says so, once; the member adds no line to that of the log.
+  const errors = world.world.lines.filter((line) => line.level === "error");
+  assert.ok(errors.length <= 1, JSON.stringify(errors));
   world.world.disk.failure = undefined;
   world.crash();
   await world.start();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeConfChange, EntryType } from "@etcd-ts/raft";
-import { readWal } from "@etcd-ts/storage";
+import { readWal, Wal } from "@etcd-ts/storage";
 import { StartError } from "../src/index.ts";
 import { MemberWorld } from "./support/member-world.ts";
 
@@ -120,6 +120,23 @@ test("a log that ends before what was applied is refused", async () => {
   world.world.disk.overwrite(path, early);
   await assert.rejects(world.world.settled(world.open()), /part of the log is lost/);
   assert.ok(!world.world.disk.locks.has("/data/member/lock"), "the lock is given back");
+});
+
+test("a log that was begun anew beside a used backend is refused, and nothing is founded", async () => {
+  const world = await MemberWorld.started();
+  await world.put("a", "1");
+  const { walDir } = world.member.config;
+  const { memberId: nodeId, clusterId } = world.member;
+  await world.stop();
+  const host = world.world.host();
+  await world.world.settled(host.disk.remove(walDir));
+  const wal = await world.world.settled(Wal.create(host, walDir, { nodeId, clusterId }));
+  await world.world.settled(wal.close());
+  await assert.rejects(world.world.settled(world.open()), (error: unknown) => {
+    assert.ok(error instanceof StartError, String(error));
+    assert.match(error.message, /ends at index 0, before index \d+ .* part of the log is lost/);
+    return true;
+  });
 });
 
 test("flags that contradict each other are explained", async () => {

@@ -3,20 +3,23 @@
 //     bind peer and client listeners ──► open the member ──► serve peers, metrics ──► member is ready
 //         ──► serve clients ──► (signal) ──► GOAWAY, wait for running calls ──► stop the member ──► closed
 
+import { DiskError } from "@etcd-ts/base";
 import type { Backend } from "@etcd-ts/machine";
 import { gzip, type Http1Server, type NodeHost, serveHttp1 } from "@etcd-ts/node";
-import { RpcServer } from "@etcd-ts/rpc";
+import { RpcServer, type RpcServerObserver } from "@etcd-ts/rpc";
 import {
+  createCompactionPart,
   createLeasePart,
   createWatchPart,
   Member,
   type MemberPart,
   type MetricFamily,
   memberMetrics,
+  RequestStats,
   rpcMetrics,
 } from "@etcd-ts/server";
-import { autoCompaction, parseRetention } from "./auto-compaction.ts";
 import { type Config, milliseconds, type ParsedConfig } from "./config.ts";
+import { debugVars } from "./debug-vars.ts";
 import { parseFeatureGates } from "./feature-gates.ts";
 import { HandlingTimes } from "./handling-times.ts";
 import { HttpFront, http1Handler, http2Handler } from "./http-front.ts";
@@ -32,6 +35,7 @@ import {
   processFamilies,
   scrapeFamilies,
 } from "./process-metrics.ts";
+import { parseRetention } from "./retention.ts";
 import { startFields } from "./start-line.ts";
 import { urlTexts } from "./url.ts";
 
@@ -149,7 +153,7 @@ export class Daemon {
       options: memberOptions(config),
       openBackend: (folder) => this.#setup.openBackend(folder),
       createParts: (context) => {
-        const compaction = autoCompaction(context, retention);
+        const compaction = createCompactionPart(context, retention);
         return [
           createWatchPart(context),
           createLeasePart(context),
@@ -157,11 +161,17 @@ export class Daemon {
           this.#flushPart(),
         ];
       },
-      onFailed: (error) => this.#setup.onFailed("member", error),
+      onFailed: (error) => this.#memberFailed(error),
       onRemoved: () => this.#setup.onRemoved(),
     });
     this.#member = member;
     return member;
+  }
+
+  #memberFailed(error: Error): void {
+    // LMDB's library has its own say on standard error when a write fails, without an end of line.
+    if (error instanceof DiskError && error.path.endsWith(".mdb")) process.stderr.write("\n");
+    this.#setup.onFailed("member", error);
   }
 
   /** What a turn of the replica loop answered goes out at its end, not a turn later. */
@@ -192,6 +202,7 @@ export class Daemon {
     const front: HttpFront = new HttpFront({
       endpoints: member.http,
       metrics: () => metricsText([...families, ...scrapeFamilies(front.scrapes)]),
+      debugVars: () => debugVars(member),
       memberList: () => memberListJson(member),
       cors: config.cors,
       hostWhitelist: config["host-whitelist"],
@@ -214,11 +225,13 @@ export class Daemon {
         "recommended-request-bytes": recommendedRequestBytes,
       });
     }
+    const stats = this.#requestStats();
+    const observer = joined(handling?.observer, stats?.observer);
     const http = config["listen-client-http-urls"].length === 0;
     const http1 = http ? this.#http1(front, "client") : undefined;
     return new RpcServer({
       host,
-      methods: member.methods,
+      methods: stats?.wrap(member.methods) ?? member.methods,
       limits: {
         receiveBytesMax: requestBytes + grpcOverheadBytes,
         concurrentStreams: config["max-concurrent-streams"],
@@ -241,8 +254,16 @@ export class Daemon {
             onHttp1: (connection, firstBytes) => http1.adopt(connection.detach(firstBytes)),
             onHttp2: (exchange) => http2Handler(front(), exchange, host.log),
           }),
-      ...(handling === undefined ? {} : { observer: handling.observer }),
+      ...(observer === undefined ? {} : { observer }),
     });
+  }
+
+  /** In a log of level debug every call is told of. */
+  #requestStats(): RequestStats | undefined {
+    const config = this.#config;
+    if (config["log-level"] !== "debug") return undefined;
+    const warnAfterMs = milliseconds(config["warning-unary-request-duration"]);
+    return new RequestStats(this.#setup.host, warnAfterMs);
   }
 
   #http1(front: () => HttpFront, kind: "client" | "peer" | "metrics"): Http1Server {
@@ -339,6 +360,20 @@ export class Daemon {
     }
     return running;
   }
+}
+
+/** Both observers as one, of the ends of calls. */
+function joined(
+  first: RpcServerObserver | undefined,
+  second: RpcServerObserver | undefined,
+): RpcServerObserver | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return {
+    callEnded: (stats, call, code) => {
+      first.callEnded?.(stats, call, code);
+      second.callEnded?.(stats, call, code);
+    },
+  };
 }
 
 /** 0 asks for the gRPC library's own defaults. */

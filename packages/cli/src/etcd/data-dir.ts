@@ -1,6 +1,6 @@
 // What is in the data folder before anybody touches it.
 
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import type { NodeLog } from "@etcd-ts/node";
 import { systemCode, systemText } from "@etcd-ts/node";
 
@@ -14,6 +14,13 @@ export function inspectDataDir(path: string, walDir: string, log: NodeLog): bool
   if (names.includes("proxy")) {
     throw new DataDirError(
       `${path} has a folder "proxy", of an etcd proxy before 3.6: remove it or choose another folder`,
+    );
+  }
+  if (existsSync(`${path}/member/snap/db`)) {
+    throw new DataDirError(
+      `${path} is the data directory of a stock etcd (its database is ${path}/member/snap/db), and ` +
+        "etcd-ts does not take it over: go on serving it with stock etcd, or start etcd-ts on another " +
+        "--data-dir and copy the keys with etcdctl make-mirror",
     );
   }
   for (const name of names) {

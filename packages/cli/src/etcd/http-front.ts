@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import type { Log } from "@etcd-ts/base";
 import type { HttpExchange, HttpHandler } from "@etcd-ts/rpc";
-import type { HttpAnswer, HttpEndpoints } from "@etcd-ts/server";
+import { getOnly, type HttpAnswer, type HttpEndpoints } from "@etcd-ts/server";
 import { splitHostPort } from "./url.ts";
 
 export type FrontKind = "client" | "metrics" | "peer";
@@ -30,6 +30,8 @@ export interface FrontOptions {
   readonly endpoints: HttpEndpoints;
   /** The text of `/metrics`. */
   metrics(): string;
+  /** The JSON of `/debug/vars`. */
+  debugVars(): string;
   readonly cors: readonly string[];
   readonly hostWhitelist: readonly string[];
   readonly log: Log;
@@ -77,8 +79,15 @@ export class HttpFront {
   }
 
   async #client(request: FrontRequest): Promise<FrontAnswer> {
-    if (pathOf(request.target) === "/metrics") return this.#metrics(request);
+    const path = pathOf(request.target);
+    if (path === "/metrics") return this.#metrics(request);
+    if (path === "/debug/vars") return this.#debugVars(request);
     return (await this.#options.endpoints.handle(request)) ?? notFound();
+  }
+
+  #debugVars(request: FrontRequest): FrontAnswer {
+    const headers = { "Content-Type": "application/json; charset=utf-8" };
+    return getOnly(request) ?? { status: 200, headers, body: this.#options.debugVars() };
   }
 
   async #metricsListener(request: FrontRequest): Promise<FrontAnswer> {
@@ -94,9 +103,9 @@ export class HttpFront {
     if (path !== "/members") return notFound();
     const { json, clusterId } = this.#options.memberList();
     const identity = { "X-Etcd-Cluster-ID": clusterId };
-    if (request.method !== "GET") {
-      const headers = { ...plainText, ...identity, Allow: "GET" };
-      return { status: 405, headers, body: "Method Not Allowed\n" };
+    const refusal = getOnly(request);
+    if (refusal !== undefined) {
+      return { ...refusal, headers: { ...refusal.headers, ...identity } };
     }
     const headers = { "Content-Type": "application/json", ...identity };
     return { status: 200, headers, body: `${json}\n` };

@@ -33,7 +33,11 @@ export function memberOptions(config: Config): MemberOptions {
     compactionBatchLimit: config["compaction-batch-limit"],
     compactionSleepMs: milliseconds(config["compaction-sleep-interval"]),
     warningApplyDurationMs: milliseconds(config["warning-apply-duration"]),
-    warningUnaryRequestDurationMs: milliseconds(config["warning-unary-request-duration"]),
+    // In a log of level debug the daemon tells of every request, the slow ones among them.
+    warningUnaryRequestDurationMs:
+      config["log-level"] === "debug"
+        ? Number.POSITIVE_INFINITY
+        : milliseconds(config["warning-unary-request-duration"]),
     watchProgressNotifyMs: watchProgressMs(config),
     leaseCheckpoint: gates.get("LeaseCheckpoint") ?? false,
     unsafeNoFsync: config["unsafe-no-fsync"],

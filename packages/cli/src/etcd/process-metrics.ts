@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import type { Host } from "@etcd-ts/base";
-import type { MetricFamily } from "@etcd-ts/server";
+import { counter, gauge, type MetricFamily } from "@etcd-ts/server";
 import { featureGates, type GateStates } from "./feature-gates.ts";
 
 export function processFamilies(host: Host): MetricFamily[] {
@@ -15,6 +15,16 @@ export function processFamilies(host: Host): MetricFamily[] {
       return (user + system) / 1e6;
     }),
     gauge("process_max_fds", "Maximum number of open file descriptors.", () => limits.soft),
+    counter(
+      "process_network_receive_bytes_total",
+      "Number of bytes received by the process over the network.",
+      () => networkOctets("InOctets"),
+    ),
+    counter(
+      "process_network_transmit_bytes_total",
+      "Number of bytes sent by the process over the network.",
+      () => networkOctets("OutOctets"),
+    ),
     gauge("process_open_fds", "Number of open file descriptors.", openFileCount),
     gauge("process_resident_memory_bytes", "Resident memory size in bytes.", () =>
       process.memoryUsage.rss(),
@@ -108,14 +118,6 @@ export function openFileLimits(): { readonly soft: number } {
   return { soft: limitOf("Max open files") };
 }
 
-export function gauge(name: string, help: string, read: () => number): MetricFamily {
-  return { name, help, type: "gauge", labelNames: [], collect: (emit) => emit([], read()) };
-}
-
-export function counter(name: string, help: string, read: () => number): MetricFamily {
-  return { name, help, type: "counter", labelNames: [], collect: (emit) => emit([], read()) };
-}
-
 function addressSpaceLimit(): number {
   const limit = limitOf("Max address space");
   return Number.isFinite(limit) ? limit : 2 ** 64;
@@ -141,6 +143,15 @@ function openFileCount(): number {
 function virtualMemoryBytes(): number {
   const kib = /VmSize:\s*(\d+) kB/.exec(readProc("status"))?.[1];
   return kib === undefined ? Number.NaN : Number(kib) * 1024;
+}
+
+/** Of the network namespace that the process is in, which is what the Go client library gives, too. */
+function networkOctets(name: "InOctets" | "OutOctets"): number {
+  const lines = readProc("net/netstat")
+    .split("\n")
+    .filter((line) => line.startsWith("IpExt:"));
+  const column = lines[0]?.split(" ").indexOf(name) ?? -1;
+  return column < 0 ? Number.NaN : Number(lines[1]?.split(" ")[column]);
 }
 
 /** "" where there is no /proc. */

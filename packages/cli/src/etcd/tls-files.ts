@@ -2,6 +2,7 @@
 // and read again when they changed, the authorities are read once, as etcd does. `--auto-tls` puts files
 // into the data folder first and goes on from there.
 
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import {
   knownCipherSuite,
@@ -31,7 +32,7 @@ export interface TlsFileOptions {
 
 export class TlsFiles {
   readonly #options: TlsFileOptions;
-  readonly #trustedCaPem: string | undefined;
+  readonly #trustedCaPem: string | undefined = undefined;
   #stamp: string;
   #loaded: NodeTlsServerOptions;
 
@@ -42,7 +43,10 @@ export class TlsFiles {
     if (unknown !== undefined) {
       throw new TlsFileError(`unexpected TLS cipher suite ${JSON.stringify(unknown)}`);
     }
-    this.#trustedCaPem = options.trustedCaFile === "" ? undefined : readText(options.trustedCaFile);
+    if (options.trustedCaFile !== "") {
+      this.#trustedCaPem = readText(options.trustedCaFile);
+      parsedCertificate(options.trustedCaFile, this.#trustedCaPem);
+    }
     this.#stamp = this.#look();
     this.#loaded = this.#load();
   }
@@ -59,9 +63,17 @@ export class TlsFiles {
 
   #load(): NodeTlsServerOptions {
     const options = this.#options;
+    const certificatePem = readText(options.certFile);
+    const keyPem = readText(options.keyFile);
+    const key = parsedKey(options.keyFile, keyPem);
+    if (!parsedCertificate(options.certFile, certificatePem).checkPrivateKey(key)) {
+      throw new TlsFileError(
+        `${options.keyFile} is not the key of ${options.certFile}: tls: private key does not match public key`,
+      );
+    }
     return {
-      certificatePem: readText(options.certFile),
-      keyPem: readText(options.keyFile),
+      certificatePem,
+      keyPem,
       alpn: options.alpn,
       ...(this.#trustedCaPem === undefined ? {} : { trustedCaPem: this.#trustedCaPem }),
       requireClientCertificate: options.requireClientCertificate || options.trustedCaFile !== "",
@@ -131,6 +143,25 @@ function readBytes(path: string): Uint8Array {
 
 function readText(path: string): string {
   return Buffer.from(readBytes(path)).toString("utf8");
+}
+
+/** The first certificate of a file. */
+function parsedCertificate(path: string, pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    const text = "tls: failed to find any PEM data in certificate input";
+    throw new TlsFileError(`${path}: ${text}`, { cause });
+  }
+}
+
+function parsedKey(path: string, pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    const text = "tls: failed to find any PEM data in key input";
+    throw new TlsFileError(`${path}: ${text}`, { cause });
+  }
 }
 
 function fileStamp(path: string): string {

@@ -6,7 +6,7 @@ import { connect } from "node:http2";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { issueCertificate } from "@etcd-ts/node";
+import { issueCertificate, selfSignedCertificate } from "@etcd-ts/node";
 import { inFolder, memberFlags } from "./daemon-process.ts";
 
 interface Answer {
@@ -204,12 +204,32 @@ test("TLS that cannot be is one clear message", () =>
   inFolder(async (directory, start) => {
     const { cert, key } = writeFiles(directory);
     const https = "--listen-client-urls=https://127.0.0.1:0";
+    const otherKey = `${directory}/other.key`;
+    writeFileSync(otherKey, selfSignedCertificate(["127.0.0.1"], 1, Date.now()).keyPem);
+    const garbage = `${directory}/garbage`;
+    writeFileSync(garbage, "no PEM");
     const cases: readonly (readonly [string[], RegExp])[] = [
       [[https], /^TLS key\/cert .* must be provided for client url https:.* with HTTPS scheme$/],
       [[https, `--cert-file=${cert}`], /^KeyFile and CertFile must both be present/],
       [
         [https, `--cert-file=${directory}/no`, `--key-file=${key}`],
         /no: no such file or directory$/,
+      ],
+      [
+        [https, `--cert-file=${cert}`, `--key-file=${otherKey}`],
+        /other\.key is not the key of .*: tls: private key does not match public key$/,
+      ],
+      [
+        [https, `--cert-file=${garbage}`, `--key-file=${key}`],
+        /garbage: tls: failed to find any PEM data in certificate input$/,
+      ],
+      [
+        [https, `--cert-file=${cert}`, `--key-file=${garbage}`],
+        /garbage: tls: failed to find any PEM data in key input$/,
+      ],
+      [
+        [https, `--cert-file=${cert}`, `--key-file=${key}`, `--trusted-ca-file=${garbage}`],
+        /garbage: tls: failed to find any PEM data in certificate input$/,
       ],
       [
         [https, `--cert-file=${cert}`, `--key-file=${key}`, "--cipher-suites=TLS_X"],

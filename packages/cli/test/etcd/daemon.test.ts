@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:http2";
 import { createServer } from "node:net";
 import { test } from "node:test";
@@ -78,6 +85,27 @@ test("a member starts, serves HTTP and stops with status 0", () =>
       assert.ok(text.includes(`${line}\n`), `${line} is missing`);
     }
     assert.match(text, /^process_resident_memory_bytes [\d.]+e\+0\d$/m);
+    for (const name of ["receive", "transmit"]) {
+      const series = new RegExp(`^process_network_${name}_bytes_total [\\d.e+]+$`, "m");
+      assert.equal(series.test(text), existsSync("/proc/self/net/netstat"), name);
+    }
+    const named = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
+    assert.equal(new Set(named).size, named.length);
+
+    const debug = await fetch(`${base}/debug/vars`);
+    assert.equal(debug.headers.get("content-type"), "application/json; charset=utf-8");
+    const variables = (await debug.json()) as Record<string, unknown>;
+    const names = ["cmdline", "file_descriptor_limit", "memstats", "raft.status"];
+    assert.deepEqual(Object.keys(variables), names);
+    assert.equal((variables["cmdline"] as string[])[1], "--name=m1");
+    const raft = variables["raft.status"] as Record<string, unknown>;
+    assert.equal(raft["raftState"], "StateLeader");
+    assert.equal(raft["lead"], raft["id"]);
+    assert.equal(raft["leadtransferee"], "0");
+    const own = (raft["progress"] as Record<string, Record<string, unknown>>)[String(raft["id"])];
+    assert.equal(own?.["state"], "StateReplicate");
+    assert.ok(Number(own?.["match"]) > 0);
+    assert.equal((await fetch(`${base}/debug/vars`, { method: "POST" })).status, 405);
 
     const ended = await daemon.stop("SIGTERM");
     assert.equal(ended.exitCode, 0, daemon.text());
@@ -152,6 +180,15 @@ test("a data directory that cannot be is one clear message", () =>
     await failsWith(start(below), /not a directory$/);
   }));
 
+test("a data directory of stock etcd is called that, and stays as it is", () =>
+  inFolder(async (directory, start) => {
+    const snap = `${directory}/data/member/snap`;
+    mkdirSync(snap, { recursive: true });
+    writeFileSync(`${snap}/db`, "of another format");
+    await failsWith(start(memberFlags(directory)), /data directory of a stock etcd .*make-mirror$/);
+    assert.deepEqual(readdirSync(`${directory}/data/member`), ["snap"]);
+  }));
+
 test("a full disk is one clear reason, before and after the start", (context) =>
   inFolder(async (directory, start) => {
     const mountPoint = `${directory}/small`;
@@ -180,6 +217,37 @@ test("a full disk is one clear reason, before and after the start", (context) =>
     } finally {
       execFileSync("umount", ["--lazy", mountPoint]);
     }
+  }));
+
+test("with the log level debug every request is told of", () =>
+  inFolder(async (directory, start) => {
+    const flags = [
+      "--log-level=debug",
+      "--metrics=extensive",
+      "--warning-unary-request-duration=1h",
+    ];
+    const daemon = start(memberFlags(directory, ...flags));
+    const address = await daemon.address();
+    const session = connect(`http://${address}`);
+    const put = session.request({
+      ":method": "POST",
+      ":path": "/etcdserverpb.KV/Put",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    put.end(Buffer.from("00000000060a016112017a", "hex"));
+    put.resume();
+    await once(put, "close");
+    const line = await daemon.line("request stats");
+    assert.equal(line.level, "debug");
+    assert.equal(line["response type"], "/etcdserverpb.KV/Put");
+    assert.equal(line["request content"], 'key:"a" value_size:1');
+    assert.match(String(line["remote"]), /^127\.0\.0\.1:\d+$/);
+    // Both observers of calls are at work.
+    const metrics = await (await fetch(`http://${address}/metrics`)).text();
+    assert.match(metrics, /^grpc_server_handling_seconds_count\{.*grpc_method="Put"\} 1$/m);
+    session.destroy();
+    assert.equal((await daemon.stop()).exitCode, 0);
   }));
 
 test("an open watch does not hold up the end, and hears of it", () =>

@@ -68,7 +68,7 @@ export class LeaseAuthority {
     if (!this.#leadsForSure()) return undefined;
     const timer = this.#keeper.timer(id);
     if (timer === undefined || this.#keeper.hasExpired(timer)) return undefined;
-    if (this.#hasCheckpoint(id)) return undefined;
+    if (this.#keeper.hasCheckpoint(timer)) return undefined;
     return this.#renewed(timer);
   }
 
@@ -98,9 +98,10 @@ export class LeaseAuthority {
       const waiting = this.#expiredWaiters.get(id);
       if (waiting === undefined) this.#expiredWaiters.set(id, [answer]);
       else waiting.push(answer);
-    } else if (this.#hasCheckpoint(id)) {
-      this.#keeper.clearCheckpoint(id, (applied) => {
-        if (applied) this.#renewKnown(id, answer);
+    } else if (this.#keeper.hasCheckpoint(timer)) {
+      this.#keeper.clearCheckpoint(timer, (applied) => {
+        // Refused because the lease has gone meanwhile is an answer, too.
+        if (applied || this.#keeper.timer(id) === undefined) this.#renewKnown(id, answer);
         else answer(catalogue.timeout);
       });
     } else {
@@ -112,10 +113,6 @@ export class LeaseAuthority {
     const { revision } = this.#context.machine;
     this.#keeper.renew(timer);
     return { ttlSeconds: timer.ttlSeconds, revision };
-  }
-
-  #hasCheckpoint(id: bigint): boolean {
-    return (this.#context.machine.leases.get(id)?.remainingTtl ?? 0) > 0;
   }
 
   // --- who decides ------------------------------------------------------------------------------------

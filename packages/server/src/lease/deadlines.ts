@@ -11,6 +11,9 @@ export class LeaseTimer {
   revoking = false;
   /** No longer among the deadlines. */
   removed = false;
+  /** Checkpoints of it that went on their way, and up to which of them they were taken back again. */
+  checkpointCount = 0;
+  clearedCount = 0;
   /** What the heap is ordered by; at most `deadlineMs`. */
   placedMs: number;
 
@@ -22,9 +25,12 @@ export class LeaseTimer {
   }
 }
 
+/** A smaller heap is not worth the trouble. */
+const sweepFrom = 1000;
+
 export class Deadlines {
   readonly #timers = new Map<bigint, LeaseTimer>();
-  readonly #heap: LeaseTimer[] = [];
+  #heap: LeaseTimer[] = [];
 
   get count(): number {
     return this.#timers.size;
@@ -54,9 +60,12 @@ export class Deadlines {
     if (timer === undefined) return;
     timer.removed = true; // its place in the heap is dropped when it comes up
     this.#timers.delete(id);
+    if (this.#heap.length > sweepFrom && this.#heap.length > 2 * this.#timers.size) this.#sweep();
   }
 
   clear(): void {
+    // Those that were taken may come back, to the deadlines of another reign.
+    for (const timer of this.#timers.values()) timer.removed = true;
     this.#timers.clear();
     this.#heap.length = 0;
   }
@@ -76,6 +85,18 @@ export class Deadlines {
   /** Puts one back that was taken and could not be revoked. */
   putBack(timer: LeaseTimer): void {
     if (!timer.removed) this.#push(timer);
+  }
+
+  /** Places in the heap; a few more than there are timers. */
+  get placeCount(): number {
+    return this.#heap.length;
+  }
+
+  /** Drops the places of removed ones, which could be days away: a sorted array is a heap. */
+  #sweep(): void {
+    this.#heap = this.#heap
+      .filter((timer) => !timer.removed)
+      .sort((a, b) => a.placedMs - b.placedMs);
   }
 
   #push(timer: LeaseTimer): void {

@@ -10,7 +10,7 @@ import {
 import type { Bytes } from "@etcd-ts/base";
 import type { ServerCall, StreamHandler } from "@etcd-ts/rpc";
 import { catalogue } from "../errors.ts";
-import { type Refusal, undecodable } from "../refusals.ts";
+import { type Refusal, undecodableInStream } from "../refusals.ts";
 import type { LeaseAuthority } from "./authority.ts";
 
 /** Requests of one stream that may wait; a client that sends more without reading is held back. */
@@ -23,6 +23,8 @@ export class KeepAliveStream implements StreamHandler {
   /** Lease ids in the order of their requests; the first one is being worked on. */
   #waiting: bigint[] = [];
   #working = false;
+  /** `#workOff` is on the stack: an answer that comes at once must not call it again from inside. */
+  #isWorkingOff = false;
   #halfClosed = false;
   #closed = false;
   #paused = false;
@@ -44,7 +46,7 @@ export class KeepAliveStream implements StreamHandler {
     try {
       id = decodeLeaseKeepAliveRequest(message).id;
     } catch (error) {
-      this.#fail(undecodable((error as Error).message));
+      this.#fail(undecodableInStream((error as Error).message));
       return;
     }
     this.#waiting.push(id);
@@ -73,17 +75,20 @@ export class KeepAliveStream implements StreamHandler {
   }
 
   #workOff(): void {
-    while (!this.#closed && !this.#blocked && this.#waiting.length > 0) {
+    if (this.#isWorkingOff) return;
+    this.#isWorkingOff = true;
+    while (!this.#closed && !this.#blocked && !this.#working && this.#waiting.length > 0) {
       const id = this.#waiting[0] as bigint;
       const answer = this.#authority.renewNow(id);
       if (answer === undefined) {
         this.#working = true;
         this.#authority.renewLater(id, this.#answered);
-        return;
+      } else {
+        this.#waiting.shift();
+        this.#send(id, answer.ttlSeconds, answer.revision);
       }
-      this.#waiting.shift();
-      this.#send(id, answer.ttlSeconds, answer.revision);
     }
+    this.#isWorkingOff = false;
     this.#finishWhenDone();
   }
 

@@ -14,8 +14,9 @@
 //                                          └─ renew ┘          refused or timed out ─┘ (tried again)
 //
 // Checkpoints carry what is left of a TTL across restarts and changes of leadership: periodically with the
-// feature gate, and once when the member stops in good order. A renewal of a lease with a checkpoint first
-// takes the checkpoint back through the log, or a crash would bring the shorter time back.
+// feature gate, and once when the member stops in good order. A renewal of a lease with a checkpoint, be it
+// only on its way, first takes the checkpoint back through the log, or a crash would bring the shorter time
+// back.
 
 import {
   encodeLeaseCheckpointRequest,
@@ -149,13 +150,17 @@ export class LeaseKeeper {
     this.#moreExpired = false;
     if (!this.#isPrimary) return;
     const nowMs = this.#context.host.clock.monotonicMs();
-    for (;;) {
-      if (this.#revokingCount >= revokingMax) {
-        this.#moreExpired = true;
-        return;
-      }
+    // All are taken before the first is proposed: one that is refused at once goes back among the deadlines,
+    // where it would be found again and again.
+    const expired: LeaseTimer[] = [];
+    const room = revokingMax - this.#revokingCount;
+    while (expired.length < room) {
       const timer = this.#deadlines.takeExpired(nowMs);
-      if (timer === undefined) return;
+      if (timer === undefined) break;
+      expired.push(timer);
+    }
+    this.#moreExpired = expired.length >= room;
+    for (const timer of expired) {
       timer.revoking = true;
       this.#revokingCount += 1;
       const request = new LeaseRevokeRequest();
@@ -207,18 +212,33 @@ export class LeaseKeeper {
       const seconds = Math.ceil((timer.deadlineMs - nowMs) / 1000);
       if (timer.revoking || seconds <= aboveSeconds || seconds >= timer.ttlSeconds) continue;
       request.checkpoints.push(checkpointOf(timer.id, seconds));
+      timer.checkpointCount += 1;
       if (request.checkpoints.length === checkpointCountMax) send();
     }
     send();
     return sentCount;
   }
 
+  /** Whether a restart might bring back less than a renewal promises now. */
+  hasCheckpoint(timer: LeaseTimer): boolean {
+    const { leases } = this.#context.machine;
+    return (
+      timer.checkpointCount > timer.clearedCount || (leases.get(timer.id)?.remainingTtl ?? 0) > 0
+    );
+  }
+
   /** Takes the checkpoint of one lease back; `ended` is told whether that is in the log. */
-  clearCheckpoint(id: bigint, ended: (applied: boolean) => void): void {
+  clearCheckpoint(timer: LeaseTimer, ended: (applied: boolean) => void): void {
     const request = new LeaseCheckpointRequest();
-    request.checkpoints.push(checkpointOf(id, 0));
+    request.checkpoints.push(checkpointOf(timer.id, 0));
     const bytes = encodeLeaseCheckpointRequest(request);
-    this.#context.propose(Operation.leaseCheckpoint, bytes, new CheckpointProposal(ended));
+    // One that is written meanwhile stands behind this in the log, and counts.
+    const count = timer.checkpointCount;
+    const proposal = new CheckpointProposal((applied) => {
+      if (applied) timer.clearedCount = Math.max(timer.clearedCount, count);
+      ended(applied);
+    });
+    this.#context.propose(Operation.leaseCheckpoint, bytes, proposal);
   }
 
   #cancelTimers(): void {

@@ -9,14 +9,16 @@ export function idleFamilies(): MetricFamily[] {
     ["etcd_debugging_store_expires_total", "Keys of the old store that expired."],
     ["etcd_debugging_store_watch_requests_total", "Watches of the old store."],
     ["etcd_grpc_proxy_events_coalescing_total", "Events coalesced by a proxy."],
-    ["etcd_grpc_proxy_watchers_coalescing_total", "Watchers coalesced by a proxy."],
   ];
   const zeroGauges: readonly (readonly [string, string])[] = [
+    // Events go into the buffer of a stream at once; none is queued as an event.
+    ["etcd_debugging_mvcc_pending_events_total", "Events that wait to be sent."],
     ["etcd_debugging_store_watchers", "Watchers of the old store."],
     ["etcd_debugging_auth_revision", "Revision of the auth store."],
     ["etcd_grpc_proxy_cache_hits_total", "Cache hits of a proxy."],
     ["etcd_grpc_proxy_cache_keys_total", "Cached keys of a proxy."],
     ["etcd_grpc_proxy_cache_misses_total", "Cache misses of a proxy."],
+    ["etcd_grpc_proxy_watchers_coalescing_total", "Watchers coalesced by a proxy."],
   ];
   const idleHistograms: readonly (readonly [string, string, number, number])[] = [
     [
@@ -35,6 +37,30 @@ export function idleFamilies(): MetricFamily[] {
       "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
       "Compaction of the index.",
       0.5,
+      14,
+    ],
+    [
+      "etcd_debugging_server_watch_send_loop_control_stream_duration_seconds",
+      "Sending of the answers to creation and cancellation of watches.",
+      0.001,
+      14,
+    ],
+    [
+      "etcd_debugging_server_watch_send_loop_progress_duration_seconds",
+      "Sending of progress.",
+      0.001,
+      14,
+    ],
+    [
+      "etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds",
+      "Sending of events.",
+      0.001,
+      14,
+    ],
+    [
+      "etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds",
+      "Sending of events, divided by their number.",
+      0.001,
       14,
     ],
     ["etcd_snap_db_fsync_duration_seconds", "Sync of a received database.", 0.001, 14],

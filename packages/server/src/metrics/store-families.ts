@@ -19,7 +19,7 @@ export function storeFamilies(member: Member): MetricFamily[] {
       "Records removed by compaction.",
       () => machine.compaction.removedCount,
     ),
-    counter(
+    gauge(
       "etcd_debugging_mvcc_db_compaction_last",
       "Unix time of the last compaction.",
       () => compactions.lastFinishedSeconds,

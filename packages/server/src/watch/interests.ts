@@ -112,7 +112,9 @@ export class Interests<T extends Interest> {
   #rebuild(): void {
     this.#stale = false;
     this.#sorted = [];
-    for (const byEnd of this.#ranges.values()) this.#sorted.push(...byEnd.values());
+    for (const byEnd of this.#ranges.values()) {
+      for (const range of byEnd.values()) this.#sorted.push(range);
+    }
     this.#sorted.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     this.#largest = [this.#sorted.map((range) => range.end)];
     for (let level = this.#largest[0] as Key[]; level.length > 1; ) {

@@ -7,7 +7,7 @@ export class FakeCall implements ServerCall {
   readonly remoteAddress = "test:1";
   readonly localAddress = "test:2";
   readonly tls = undefined;
-  readonly deadlineMs = undefined;
+  deadlineMs: number | undefined = undefined;
   readonly startedMs = 0;
   cancelled = false;
   ended = false;

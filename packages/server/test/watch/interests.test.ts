@@ -49,3 +49,14 @@ test("interests match single keys, ranges and open ranges, as a list searched by
   }
   assert.ok(hits > 1000);
 });
+
+test("more ranges from one key than a call takes arguments", () => {
+  const interests = new Interests<Interest>();
+  const count = 200_000;
+  for (let i = 0; i < count; i++) interests.add({ key: "a", end: `b${i}` });
+  let found = 0;
+  interests.match("aa", () => {
+    found++;
+  });
+  assert.equal(found, count);
+});

@@ -2,21 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeCompactionRequest } from "@etcd-ts/api";
 import type { ApplyOutcome } from "@etcd-ts/machine";
-import type { MemberContext, Proposal } from "@etcd-ts/server";
-import { autoCompaction, parseRetention, type Retention } from "../../src/etcd/auto-compaction.ts";
-
-test("a retention is hours, a duration or a number of revisions", () => {
-  const hourMs = 3_600_000;
-  assert.deepEqual(parseRetention("periodic", "0"), { mode: "off" });
-  assert.deepEqual(parseRetention("periodic", "2"), { mode: "periodic", periodMs: 2 * hourMs });
-  assert.deepEqual(parseRetention("periodic", "10m"), { mode: "periodic", periodMs: 600_000 });
-  assert.deepEqual(parseRetention("revision", "1000"), { mode: "revision", revisions: 1000 });
-  assert.throws(() => parseRetention("periodic", "x"), {
-    name: "RetentionError",
-    message: 'error parsing CompactionRetention: time: invalid duration "x"',
-  });
-  assert.throws(() => parseRetention("revision", "10m"), { name: "RetentionError" });
-});
+import {
+  createCompactionPart,
+  type MemberContext,
+  type Proposal,
+  type Retention,
+} from "../src/index.ts";
 
 /** A member of which only the clock, the revision and the proposals are real. */
 class FakeMember {
@@ -82,13 +73,13 @@ class FakeMember {
 }
 
 function start(member: FakeMember, retention: Retention) {
-  const part = autoCompaction(member.context, retention);
+  const part = createCompactionPart(member.context, retention);
   assert.ok(part !== undefined);
   return part;
 }
 
 test("off is no part at all", () => {
-  assert.equal(autoCompaction(new FakeMember().context, { mode: "off" }), undefined);
+  assert.equal(createCompactionPart(new FakeMember().context, { mode: "off" }), undefined);
 });
 
 test("periodic: the history of a period stays", () => {

@@ -1,4 +1,4 @@
-// `--auto-compaction-mode` and `--auto-compaction-retention`: the leader compacts from time to time.
+// Auto compaction, as a part of the member: the leader compacts from time to time.
 //
 // periodic  Notes the revision ten times per interval (the period, at most an hour) and compacts to the one
 //           noted a period ago, so that the history of that period stays.
@@ -9,44 +9,20 @@
 import { CompactionRequest, encodeCompactionRequest } from "@etcd-ts/api";
 import type { Timer } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
-import { type MemberContext, type MemberPart, Proposal, type Refusal } from "@etcd-ts/server";
-import { formatMilliseconds, parseDuration } from "../shared/go-duration.ts";
-import { NumberError } from "../shared/go-number.ts";
+import { durationText } from "./duration-text.ts";
+import { Operation } from "./envelope.ts";
+import { Proposal } from "./proposals.ts";
+import type { Refusal } from "./refusals.ts";
+import type { MemberContext, MemberPart } from "./seams.ts";
 
-export class RetentionError extends Error {
-  override readonly name = "RetentionError";
-}
-
+/** What to keep; the daemon reads it from `--auto-compaction-mode` and `-retention`. */
 export type Retention =
   | { readonly mode: "off" }
   | { readonly mode: "periodic"; readonly periodMs: number }
   | { readonly mode: "revision"; readonly revisions: number };
 
-/** Throws `RetentionError`. A bare number is hours, or revisions. */
-export function parseRetention(mode: string, text: string): Retention {
-  if (/^\+?\d+$/.test(text)) {
-    const count = Number(text);
-    if (count === 0) return { mode: "off" };
-    if (mode === "revision") return { mode, revisions: count };
-    return { mode: "periodic", periodMs: count * 3_600_000 };
-  }
-  let periodMs: number;
-  try {
-    periodMs = Number(parseDuration(text)) / 1e6;
-  } catch (cause) {
-    if (!(cause instanceof NumberError)) throw cause;
-    throw new RetentionError(`error parsing CompactionRetention: ${cause.message}`, { cause });
-  }
-  if (mode === "revision") {
-    throw new RetentionError(
-      `error parsing CompactionRetention: ${JSON.stringify(text)} is no number of revisions`,
-    );
-  }
-  return periodMs > 0 ? { mode: "periodic", periodMs } : { mode: "off" };
-}
-
 /** A part of the member, or undefined when nothing is to be compacted. */
-export function autoCompaction(
+export function createCompactionPart(
   context: MemberContext,
   retention: Retention,
 ): MemberPart | undefined {
@@ -64,8 +40,6 @@ export function autoCompaction(
 
 const hourMs = 3_600_000;
 const revisionTickMs = 300_000;
-/** Field number of a compaction in etcd's replicated request envelope. */
-const compactionOperation: Parameters<MemberContext["propose"]>[0] = 7;
 
 abstract class Compactor implements MemberPart {
   readonly methods = {};
@@ -113,7 +87,7 @@ abstract class Compactor implements MemberPart {
     request.revision = BigInt(revision);
     const ended = (problem: string | undefined): void => {
       this.#isRunning = false;
-      const took = { ...fields, took: formatMilliseconds(clock.monotonicMs() - startMs) };
+      const took = { ...fields, took: durationText(clock.monotonicMs() - startMs) };
       if (problem !== undefined) {
         log.warn(`failed auto ${this.#mode} compaction`, { ...took, error: problem });
         return;
@@ -123,7 +97,7 @@ abstract class Compactor implements MemberPart {
       log.info(`completed auto ${this.#mode} compaction`, took);
     };
     const proposal = new CompactionProposal(ended);
-    this.context.propose(compactionOperation, encodeCompactionRequest(request), proposal);
+    this.context.propose(Operation.compaction, encodeCompactionRequest(request), proposal);
   }
 }
 
