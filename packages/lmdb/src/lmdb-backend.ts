@@ -18,7 +18,7 @@
 //
 // The overlay takes the writes of that time, and reads never notice.
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { assert, type Bytes, DiskError } from "@etcd-ts/base";
 import {
@@ -87,7 +87,7 @@ export class LmdbBackend implements Backend {
     this.#environment = new Environment(this.#environmentOptions);
     this.#viewEnvironment = new Environment(this.#environmentOptions);
     // Left by a defragmentation that a crash has ended.
-    rmSync(this.#copyPath(), { force: true });
+    if (existsSync(this.#copyPath())) rmSync(this.#copyPath());
     this.#sizes = this.#environment.sizes();
     this.#open = new Batch(this.#pool);
   }
@@ -308,17 +308,9 @@ export class LmdbBackend implements Backend {
   }
 
   async #defragment(): Promise<void> {
-    if (this.#viewCount > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onNoView = resolve;
-      });
-      this.#onNoView = undefined;
-    }
-    // From here on nothing is sent but by ourselves.
-    this.#paused = true;
     const copy = this.#copyPath();
     try {
-      await this.#idle();
+      await this.#quiet();
       if (this.#failure !== undefined) throw this.#failure;
       rmSync(copy, { force: true });
       await this.#asked({ kind: "copy", path: copy });
@@ -338,6 +330,24 @@ export class LmdbBackend implements Backend {
       rmSync(copy, { force: true });
       throw error;
     } finally {
+      this.#paused = false;
+      this.#send();
+    }
+  }
+
+  /** Resolves when no view is open, nothing is under way, and nothing is sent any more but by ourselves. */
+  async #quiet(): Promise<void> {
+    for (;;) {
+      if (this.#viewCount > 0) {
+        await new Promise<void>((resolve) => {
+          this.#onNoView = resolve;
+        });
+        this.#onNoView = undefined;
+      }
+      this.#paused = true;
+      await this.#idle();
+      if (this.#viewCount === 0) return;
+      // The last commit opened a view that had been asked for before us: it goes first.
       this.#paused = false;
       this.#send();
     }

@@ -78,6 +78,11 @@ export class NodeDiskFile implements DiskFile {
   #durableFd: number | undefined;
   /** Something was written, perhaps before this file was opened, that only a sync of all makes durable. */
   #unsynced = true;
+  /**
+   * The first failure of a sync. The kernel reports it once and forgets the pages, so no later sync of this
+   * file may say that all is well.
+   */
+  #syncFailure: Error | undefined;
   #running = false;
   #closing: Promise<void> | undefined;
   #filling: Filling | undefined;
@@ -129,7 +134,7 @@ export class NodeDiskFile implements DiskFile {
 
   sync(done: DiskDone): void {
     const run = (finished: Finished): void =>
-      fdatasync(this.#fd, (error) => {
+      this.#fdatasync((error) => {
         if (!error) this.#unsynced = false;
         finished(error);
       });
@@ -236,7 +241,8 @@ export class NodeDiskFile implements DiskFile {
       return;
     }
     this.#queue.shift();
-    if (head.kind === "write" && !this.#unsynced && this.#queue[0]?.kind === "sync") {
+    const mayJoin = !this.#unsynced && this.#syncFailure === undefined;
+    if (head.kind === "write" && mayJoin && this.#queue[0]?.kind === "sync") {
       const fd = this.#openDurable();
       if (fd >= 0) {
         this.#writeDurably(fd, head, this.#queue.shift() as Operation);
@@ -254,10 +260,22 @@ export class NodeDiskFile implements DiskFile {
     // Until it has succeeded, nobody knows how much of it is on the disk.
     this.#unsynced = true;
     this.#writeAll(fd, head.position, head.parts, (error) => {
-      if (!error) this.#unsynced = false;
+      if (error) this.#syncFailure ??= error;
+      else this.#unsynced = false;
       head.done(error ?? undefined);
       sync.done(error ?? undefined);
       this.#next();
+    });
+  }
+
+  #fdatasync(finished: Finished): void {
+    if (this.#syncFailure !== undefined) {
+      process.nextTick(finished, this.#syncFailure);
+      return;
+    }
+    fdatasync(this.#fd, (error) => {
+      if (error) this.#syncFailure = error;
+      finished(error);
     });
   }
 
@@ -298,7 +316,7 @@ export class NodeDiskFile implements DiskFile {
 
   #syncFilling(filling: Filling): void {
     filling.unsyncedBytes = 0;
-    fdatasync(this.#fd, (error) => {
+    this.#fdatasync((error) => {
       if (error) this.#endFilling(filling, diskError("preallocate", this.path, error));
       else this.#next();
     });

@@ -305,6 +305,14 @@ export class RawNode {
 
   // --- inspection ---------------------------------------------------------------------------------
 
+  /**
+   * A configuration change may still be unapplied, so that a leader would replace another one by an empty
+   * entry. It is over when the application has reported the portion of entries that holds it as applied.
+   */
+  get isConfChangePending(): boolean {
+    return this.#core.pendingConfIndex > this.#core.log.applied;
+  }
+
   basicStatus(): BasicStatus {
     return basicStatus(this.#core);
   }

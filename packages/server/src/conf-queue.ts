@@ -61,6 +61,7 @@ export class ConfQueue {
     const position = this.#queue.findIndex((proposal) => proposal.change.id === id);
     if (position >= 0) this.#queue.splice(position, 1);
     this.#waiting.delete(id);
+    if (this.#inFlight === id) this.#inFlight = 0n; // raft itself keeps a second one from being proposed
   }
 
   refuseAll(refusal: Refusal): void {

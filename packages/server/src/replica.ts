@@ -112,6 +112,8 @@ export class Replica implements TimeoutEvidence {
   #durable: Message[] = [];
   /** Messages from peers. */
   #inbox: Message[] = [];
+  /** The last term of our own leadership whose first entry was applied here. */
+  #establishedTerm = 0;
   readonly #confChanges = new ConfQueue();
   readonly #applying = new ApplyQueue();
   /** A commit index that is not in the log yet. */
@@ -319,7 +321,7 @@ export class Replica implements TimeoutEvidence {
       this.#raft.hasReady() ||
       this.#reads.needsRound ||
       this.#reads.canRelease(this.#machine.appliedIndex) ||
-      (this.leader !== 0n && (this.#proposals.queuedCount > 0 || this.#confChanges.isReady)) ||
+      (this.leader !== 0n && (this.#proposals.queuedCount > 0 || this.#mayProposeConf())) ||
       (!this.#applying.isEmpty && !this.#commits.stalled)
     );
   }
@@ -358,8 +360,13 @@ export class Replica implements TimeoutEvidence {
     for (const message of inbox) this.#raft.step(message);
   }
 
+  /** Raft knows of an applied change only when its whole portion of entries is applied. */
+  #mayProposeConf(): boolean {
+    return this.#confChanges.isReady && !this.#raft.isConfChangePending;
+  }
+
   #proposeConf(): void {
-    if (this.leader === 0n) return;
+    if (this.leader === 0n || !this.#mayProposeConf()) return;
     const next = this.#confChanges.next();
     if (next === undefined) return;
     if (this.#raft.proposeConfChange(next.change) === "ok") this.#confChanges.handed(next);
@@ -478,7 +485,10 @@ export class Replica implements TimeoutEvidence {
         this.#times.finished(proposal, this.#turnMs);
       }
     }
-    if (entry.data.length === 0 && this.isLeader && entry.term === this.term) {
+    // Later empty entries of the term stand for membership changes that raft refused.
+    const isFirst = entry.data.length === 0 && entry.term > this.#establishedTerm;
+    if (isFirst && this.isLeader && entry.term === this.term) {
+      this.#establishedTerm = entry.term;
       this.#reads.repeat(this.#host.clock.monotonicMs());
       this.#observer.leadershipEstablished();
     }

@@ -10,7 +10,7 @@ import {
   PutRequest,
 } from "@etcd-ts/api";
 import { utf8ToBytes } from "@etcd-ts/base";
-import { MemberWorld } from "../support/member-world.ts";
+import { MemberWorld } from "./support/member-world.ts";
 
 test("membership changes go on when the first is applied in the middle of a portion", async () => {
   const world = await MemberWorld.started();

@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { nodeDisk } from "../../src/disk.ts";
+import { nodeDisk } from "../src/disk.ts";
 
 test("a failed sync of the filling is not followed by a successful sync of the log", async () => {
   const folder = fs.mkdtempSync(join(tmpdir(), "fill-sync-"));

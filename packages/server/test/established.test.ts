@@ -13,7 +13,7 @@ import {
   Message,
   MessageType,
 } from "@etcd-ts/raft";
-import { MemberWorld } from "../support/member-world.ts";
+import { MemberWorld } from "./support/member-world.ts";
 
 test("leadership is established once in a term", async () => {
   const world = await MemberWorld.started();

@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyToBytes } from "@etcd-ts/base";
-import { LmdbBackend } from "../../src/index.ts";
-import { makeTestFolder, removeTestFolder } from "../test-folder.ts";
+import { LmdbBackend } from "../src/index.ts";
+import { makeTestFolder, removeTestFolder } from "./test-folder.ts";
 
 test("a view under way holds back defragmentation", async () => {
   const directory = makeTestFolder();
