@@ -13,7 +13,7 @@
 //
 // `{name}` in an expected line stands for a word of digits and lower-case letters: the first time it is
 // remembered, afterwards it must be the same; in a command it is replaced by what was remembered.
-// `{#}` stands for any number and `{}`, alone on its line, for an empty line.
+// `{two words}` stands for these words in any order, `{#}` for any number and `{}`, alone on its line, for an empty line.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -142,9 +142,11 @@ class Replay {
     if (expected === "{}") return actual === "";
     const names: string[] = [];
     const pattern = expected
-      .split(/(\{#\}|\{\w+\})/)
+      .split(/(\{#\}|\{\w+(?: \w+)*\})/)
       .map((part) => {
         if (part === "{#}") return "-?\\d+";
+        const words = /^\{(\w+(?: \w+)+)\}$/.exec(part)?.[1]?.split(" ");
+        if (words !== undefined) return `(?:${orders(words).join("|")})`;
         const name = /^\{(\w+)\}$/.exec(part)?.[1];
         if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
         const known = this.#words.get(name);
@@ -249,6 +251,14 @@ class RunningProgram {
     await closed;
     clearTimeout(timer);
   }
+}
+
+/** The words in every order, with spaces between them. */
+function orders(words: readonly string[]): string[] {
+  if (words.length <= 1) return [...words];
+  return words.flatMap((word, i) =>
+    orders([...words.slice(0, i), ...words.slice(i + 1)]).map((rest) => `${word} ${rest}`),
+  );
 }
 
 function toLines(text: string): string[] {
