@@ -88,8 +88,8 @@ test("a cold `version` takes at most twice the time of an empty Node", () => {
     empty.push(timed(process.execPath, ["-e", "0"]));
     version.push(timed(process.execPath, [etcdctlProgram, "version"]));
   }
-  const median = (values: number[]): number => values.sort((a, b) => a - b)[3] as number;
-  const ratio = median(version) / median(empty);
+  // The fastest of each: what else the machine does only ever adds.
+  const ratio = Math.min(...version) / Math.min(...empty);
   assert.ok(ratio <= 2, `ratio ${ratio.toFixed(2)}`);
 });
 
