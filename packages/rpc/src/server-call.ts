@@ -211,7 +211,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     this.entry.stats.messagesSent++;
     counters.messagesSent++;
     counters.messageBytesSent += message.length;
-    server.forgivePings();
+    server.forgivePings(message.length);
     server.scheduleFlush();
     this.#bookEnd(Status.ok);
     this.#closeLocal();
@@ -249,7 +249,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     if (!this.#headersSent) this.sendHeaders();
     this.entry.stats.messagesSent++;
     this.sendMessage(message);
-    this.server.forgivePings();
+    this.server.forgivePings(message.length);
     return true;
   }
 

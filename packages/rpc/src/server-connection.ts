@@ -48,6 +48,8 @@ export interface ServerShared {
 
 /** Pings that came too early, before the connection is closed. */
 const pingStrikesMax = 2;
+const forgivingFrameBytes = 16_384;
+const pingsForgivenMax = 65_536;
 /** Least time between pings while no stream is open. */
 const idlePingMs = 7_200_000;
 /** Header lists above this count as buffered while their stream lives. */
@@ -77,7 +79,7 @@ export class ServerConnection extends Http2Connection {
   #pingStrikes = 0;
   #lastPingMs = Number.NEGATIVE_INFINITY;
   /** We sent headers or data since the last ping. */
-  #pingsForgiven = false;
+  #pingsForgiven = 0;
   #keepaliveSentMs = 0;
 
   constructor(io: Connection, shared: ServerShared) {
@@ -326,17 +328,22 @@ export class ServerConnection extends Http2Connection {
 
   // --- pings and time ------------------------------------------------------------------------------
 
-  /** Headers or data were sent: the client's next ping is not held against it. */
-  forgivePings(): void {
-    this.#pingsForgiven = true;
+  /**
+   * Headers, or a message of that many bytes, are sent: as many pings as that makes frames are not held
+   * against the client. gRPC's clients measure the path with a ping for every DATA frame that they get (one
+   * at a time), and a long message leaves us in one go, before the first of these pings arrives.
+   */
+  forgivePings(messageBytes = 0): void {
+    const frames = 1 + Math.ceil(messageBytes / forgivingFrameBytes);
+    this.#pingsForgiven = Math.min(pingsForgivenMax, this.#pingsForgiven + frames);
   }
 
   protected override onPing(): void {
     if (!this.#enforcesPings) return;
     const sincePingMs = this.nowMs - this.#lastPingMs;
     this.#lastPingMs = this.nowMs;
-    if (this.#pingsForgiven) {
-      this.#pingsForgiven = false;
+    if (this.#pingsForgiven > 0) {
+      this.#pingsForgiven -= 1;
       this.#pingStrikes = 0;
       return;
     }

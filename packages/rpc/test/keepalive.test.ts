@@ -87,6 +87,25 @@ test("headers and data from the server forgive the strikes", () => {
   assert.equal(tooMany(peer), false);
 });
 
+test("a long answer forgives a ping for each of its frames", () => {
+  const { peer } = setUp();
+  peer.send(
+    headers(1, requestFields("/test.Echo/Echo")),
+    data(1, message("x".repeat(8_000)), 0),
+    data(1, new Uint8Array(0), Flag.endStream),
+  );
+  const long = message("y".repeat(160_000));
+  peer.send(headers(3, requestFields("/test.Echo/Echo")));
+  for (let at = 0; at < long.length; at += 16_000) {
+    const last = at + 16_000 >= long.length;
+    peer.send(data(3, long.subarray(at, at + 16_000), last ? Flag.endStream : 0));
+  }
+  for (let i = 0; i < 10; i++) peer.send(ping());
+  assert.equal(tooMany(peer), false);
+  for (let i = 0; i < 20; i++) peer.send(ping());
+  assert.equal(tooMany(peer), true, "and no more than that");
+});
+
 test("on TLS connections pings are free, unless asked for otherwise", () => {
   const free = setUp({}, true);
   for (let i = 0; i < 10; i++) free.peer.send(ping());
