@@ -18,7 +18,7 @@
 //             8   key · value, or number of the first large value page
 //             in a branch page: u48 number of the child · u16 bytes of the key · key; the first has none
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type Bytes, CorruptionError, compareBytes, emptyBytes } from "@etcd-ts/base";
 import type { VisitSpans } from "@etcd-ts/machine";
 
@@ -34,11 +34,12 @@ const leafPage = 2;
 const largePage = 4;
 const largeValue = 1;
 const treeValue = 2;
+const heightMax = 32;
 /** Pages that are read at once. */
 const runPages = 32;
 
 /** One page or some neighbouring ones. */
-class PageBuffer {
+class PageBlock {
   bytes: Bytes;
   view: DataView;
 
@@ -49,7 +50,7 @@ class PageBuffer {
 
   grow(size: number): void {
     if (size <= this.bytes.length) return;
-    this.bytes = Buffer.allocUnsafeSlow(size * 2);
+    this.bytes = Buffer.allocUnsafeSlow(size);
     this.view = new DataView(this.bytes.buffer);
   }
 }
@@ -57,12 +58,13 @@ class PageBuffer {
 export class DataFile {
   readonly #path: string;
   readonly #file: number;
+  readonly #fileBytes: number;
   readonly #pageBytes: number;
   readonly #buckets: Tree;
-  readonly #leaves: PageBuffer;
-  readonly #large: PageBuffer;
+  readonly #leaves: PageBlock;
+  readonly #large: PageBlock = new PageBlock(0);
   /** Branch pages on the way, by their height. */
-  readonly #branches: PageBuffer[] = [];
+  readonly #branches: PageBlock[] = [];
 
   /** Nothing when the file is not as described above. */
   static open(path: string): DataFile | undefined {
@@ -78,10 +80,10 @@ export class DataFile {
   private constructor(path: string, file: number, meta: Meta) {
     this.#path = path;
     this.#file = file;
+    this.#fileBytes = fstatSync(file).size;
     this.#pageBytes = meta.pageBytes;
     this.#buckets = meta.buckets;
-    this.#leaves = new PageBuffer(runPages * meta.pageBytes);
-    this.#large = new PageBuffer(meta.pageBytes);
+    this.#leaves = new PageBlock(runPages * meta.pageBytes);
   }
 
   close(): void {
@@ -113,13 +115,14 @@ export class DataFile {
   /** What is under a page at this height above the leaves, which have 1. False when the visitor has had enough. */
   #walk(page: number, height: number, from: Bytes, visit: VisitSpans): boolean {
     if (height === 0) return true;
+    if (height > heightMax) throw this.#damaged(page, "a tree of impossible height");
     if (height === 1) {
-      this.#read(this.#leaves.bytes, this.#pageBytes, page);
+      this.#read(page, this.#leaves.bytes, this.#pageBytes);
       return this.#leaf(0, page, from, visit);
     }
-    this.#branches[height] ??= new PageBuffer(this.#pageBytes);
+    this.#branches[height] ??= new PageBlock(this.#pageBytes);
     const buffer = this.#branches[height];
-    this.#read(buffer.bytes, this.#pageBytes, page);
+    this.#read(page, buffer.bytes, this.#pageBytes);
     this.#check(buffer, 0, page, branchPage);
     const count = this.#count(buffer, 0, page);
     let place = 0;
@@ -132,11 +135,10 @@ export class DataFile {
         place++;
       } else {
         const run = this.#runLength(buffer, page, place, count);
-        this.#read(this.#leaves.bytes, run * this.#pageBytes, child);
+        this.#read(child, this.#leaves.bytes, run * this.#pageBytes);
         for (let i = 0; i < run; i++) {
-          if (!this.#leaf(i * this.#pageBytes, child + i, i === 0 ? seek : emptyBytes, visit)) {
-            return false;
-          }
+          const at = i * this.#pageBytes;
+          if (!this.#leaf(at, child + i, i === 0 ? seek : emptyBytes, visit)) return false;
         }
         place += run;
       }
@@ -178,7 +180,7 @@ export class DataFile {
   }
 
   /** How many of the children from `place` on lie side by side. */
-  #runLength(buffer: PageBuffer, page: number, place: number, count: number): number {
+  #runLength(buffer: PageBlock, page: number, place: number, count: number): number {
     const first = this.#child(buffer, page, place);
     let run = 1;
     while (
@@ -192,7 +194,7 @@ export class DataFile {
   }
 
   /** Where node `place` begins; its head is inside the page. */
-  #node(buffer: PageBuffer, base: number, page: number, place: number): number {
+  #node(buffer: PageBlock, base: number, page: number, place: number): number {
     const offset = buffer.view.getUint16(base + headBytes + place * 2, true);
     if (headBytes + offset + nodeHeadBytes > this.#pageBytes) {
       throw this.#damaged(page, "a node beyond its page");
@@ -200,19 +202,19 @@ export class DataFile {
     return base + headBytes + offset;
   }
 
-  #child(buffer: PageBuffer, page: number, place: number): number {
+  #child(buffer: PageBlock, page: number, place: number): number {
     const node = this.#node(buffer, 0, page, place);
     return buffer.view.getUint32(node, true) + buffer.view.getUint16(node + 4, true) * two32;
   }
 
-  #compareKey(buffer: PageBuffer, base: number, page: number, place: number, to: Bytes): number {
+  #compareKey(buffer: PageBlock, base: number, page: number, place: number, to: Bytes): number {
     const node = this.#node(buffer, base, page, place);
     const end = node + nodeHeadBytes + buffer.view.getUint16(node + 6, true);
     if (end > base + this.#pageBytes) throw this.#damaged(page, "a key reaches beyond its page");
     return compareBytes(buffer.bytes.subarray(node + nodeHeadBytes, end), to);
   }
 
-  #check(buffer: PageBuffer, base: number, page: number, kind: number): void {
+  #check(buffer: PageBlock, base: number, page: number, kind: number): void {
     const { view } = buffer;
     if (pageNumber(view, base) !== page || view.getUint16(base + 18, true) !== kind) {
       throw this.#damaged(page, `not page ${page} of kind ${kind}`);
@@ -220,7 +222,7 @@ export class DataFile {
   }
 
   /** Nodes of a page. */
-  #count(buffer: PageBuffer, base: number, page: number): number {
+  #count(buffer: PageBlock, base: number, page: number): number {
     const tableBytes = buffer.view.getUint16(base + 20, true);
     if (headBytes + tableBytes > this.#pageBytes)
       throw this.#damaged(page, "a table beyond its page");
@@ -229,15 +231,24 @@ export class DataFile {
 
   #readLarge(page: number, size: number): Bytes {
     const large = this.#large;
+    this.#checkReach(page, headBytes + size);
     large.grow(headBytes + size);
-    this.#read(large.bytes, headBytes + size, page);
+    this.#read(page, large.bytes, headBytes + size);
     this.#check(large, 0, page, largePage);
     return large.bytes;
   }
 
-  #read(target: Bytes, size: number, page: number): void {
+  /** `size` bytes from the beginning of a page on. */
+  #read(page: number, target: Bytes, size: number): void {
+    this.#checkReach(page, size);
     if (readSync(this.#file, target, 0, size, page * this.#pageBytes) !== size) {
-      throw this.#damaged(page, "the file ends here");
+      throw this.#damaged(page, "the file became shorter");
+    }
+  }
+
+  #checkReach(page: number, size: number): void {
+    if (page * this.#pageBytes + size > this.#fileBytes) {
+      throw this.#damaged(page, "beyond the end of the file");
     }
   }
 
