@@ -5,6 +5,7 @@ export {
   selfSignedCertificate,
 } from "./certificate.ts";
 export { knownCipherSuite } from "./cipher-suites.ts";
+export { tuneEngine } from "./engine.ts";
 export { gzip } from "./gzip.ts";
 export { type Http1Handler, type Http1Options, type Http1Server, serveHttp1 } from "./http1.ts";
 export {

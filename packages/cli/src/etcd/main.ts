@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type NodeLog, nodeHost, nodeLog } from "@etcd-ts/node";
+import { type NodeLog, nodeHost, nodeLog, tuneEngine } from "@etcd-ts/node";
 import { toolVersion } from "../shared/version.ts";
 import type { ParsedConfig } from "./config.ts";
 import { inspectDataDir } from "./data-dir.ts";
@@ -17,6 +17,7 @@ import { sentence } from "./unsupported.ts";
 const signalNames = { SIGINT: "interrupt", SIGTERM: "terminated" } as const;
 
 export async function main(): Promise<void> {
+  tuneEngine();
   // As Go's os.Args: what was called, then the arguments.
   const args = ["etcd", ...process.argv.slice(2)];
   const environment: Record<string, string | undefined> = { ...process.env };

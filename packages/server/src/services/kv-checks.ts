@@ -43,9 +43,18 @@ export function checkDeleteRange(request: DeleteRangeRequest): Refusal | undefin
 export function checkTxn(request: TxnRequest, opsMax: number): Refusal | undefined {
   const refusal = checkTxnLevel(request, opsMax);
   if (refusal !== undefined) return refusal;
-  if (collectWrites(request.success) === undefined) return catalogue.duplicateKey;
-  if (collectWrites(request.failure) === undefined) return catalogue.duplicateKey;
+  if (collides(request.success) || collides(request.failure)) return catalogue.duplicateKey;
   return undefined;
+}
+
+function collides(ops: readonly RequestOp[]): boolean {
+  let writeCount = 0;
+  for (const op of ops) {
+    if (op.requestTxn !== undefined) writeCount = 2;
+    else if (op.requestRange === undefined) writeCount++;
+  }
+  // One alone, as most transactions have it, needs no look at its key.
+  return writeCount > 1 && collectWrites(ops) === undefined;
 }
 
 function checkTxnLevel(request: TxnRequest, budget: number): Refusal | undefined {
