@@ -26,6 +26,9 @@ export function serveHttp1(handler: Http1Handler, options: Http1Options = {}): H
   return new NodeHttp1Server(handler, options);
 }
 
+/** As Go's server takes; Node's default is 16 KiB. */
+const headerBytesMax = 1 << 20;
+
 class NodeHttp1Server implements Http1Server {
   readonly #handler: Http1Handler;
   readonly #options: Http1Options;
@@ -84,6 +87,7 @@ class NodeHttp1Server implements Http1Server {
     // node:http is 4 ms of start-up time, and most members never see an HTTP/1.1 request at first.
     const { createServer } = process.getBuiltinModule("node:http");
     const server = createServer({
+      maxHeaderSize: headerBytesMax,
       headersTimeout: this.#options.headersTimeoutMs ?? 300_000,
       requestTimeout: 0,
       keepAliveTimeout: this.#options.keepAliveTimeoutMs ?? 60_000,
@@ -100,10 +104,18 @@ class NodeHttp1Server implements Http1Server {
       if (this.#closing) response.setHeader("Connection", "close");
       this.#handler(request, response);
     });
-    server.on("clientError", (_error, socket) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+      const status = isTooLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
+      if (socket.writable) socket.end(refusalText(status));
       else socket.destroy();
     });
     return server;
   }
+}
+
+/** To the letter what Go's server says before it hangs up. */
+function refusalText(status: string): string {
+  const fields = "Content-Type: text/plain; charset=utf-8\r\nConnection: close";
+  return `HTTP/1.1 ${status}\r\n${fields}\r\n\r\n${status}`;
 }

@@ -2,8 +2,9 @@
 //
 // Linux has three kinds. flock(2) and the classic fcntl lock are out of Node's reach, and the second one is
 // lost when any descriptor of the file is closed; "open file description" locks (F_OFD_SETLK) belong to one
-// open file, exclude holders in the same process too, and are what etcd takes on its log files, so stock
-// etcd and we see each other's. `fs-native-extensions` gives them to Node (prebuilt, a few lines of C).
+// open file and exclude holders in the same process too. etcd takes them on the segments of its log; so does
+// our log (storage/segment-locks.ts), and stock etcd and we refuse each other. `member/lock` is ours alone.
+// `fs-native-extensions` gives them to Node (prebuilt, a few lines of C).
 // Left: a lock directory or a process id in a file (stale after `kill -9`, racy to break), and an abstract
 // unix socket (exclusive only within one network namespace, and containers share volumes across them).
 //

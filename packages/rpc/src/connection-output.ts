@@ -56,8 +56,12 @@ export abstract class ConnectionOutput {
   protected abstract beforeFlush(): void;
   protected abstract onBlocked(): void;
   protected abstract onUnblocked(): void;
+  /** After everything else. */
+  protected afterFlush(): void {}
   /** Gives a stream's credit back when it is due. */
   abstract creditStream(stream: Http2Stream): void;
+  /** The queue of a stream has changed. */
+  weigh(_stream: Http2Stream): void {}
 
   scheduleFlush(): void {
     if (this.flushScheduled || this.closed) return;
@@ -127,6 +131,11 @@ export abstract class ConnectionOutput {
     if (this.#resumed.length > 0) this.#resumeStreams();
     this.beforeFlush();
     if (this.blocked) return;
+    this.#writeOut();
+    this.afterFlush();
+  }
+
+  #writeOut(): void {
     let written = 0;
     for (;;) {
       if (this.#ready.length > 0) this.#sendQueued();

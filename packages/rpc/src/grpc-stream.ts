@@ -227,6 +227,7 @@ export abstract class GrpcStream extends Http2Stream {
     }
     this.queue.push(body);
     connection.queuedBytes += length;
+    connection.weigh(this);
     connection.listStream(this);
   }
 

@@ -102,6 +102,7 @@ export class Http2Exchange extends Http2Stream implements HttpExchange {
     if (this.queue === undefined) this.queue = new SendQueue("plain");
     this.queue.push(bytes);
     this.server.queuedBytes += bytes.length;
+    this.server.weigh(this);
     this.server.listStream(this);
     if (this.queue.bytes <= this.server.options.highWaterBytes) return true;
     this.wantsDrain = true;

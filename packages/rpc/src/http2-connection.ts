@@ -83,6 +83,8 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
   protected readonly host: RpcHost;
 
   #receiveWindow: number = defaultWindow;
+  /** While SETTINGS are read: what the last INITIAL_WINDOW_SIZE said. */
+  #newStreamWindow: number = defaultWindow;
   #uncredited = 0;
   readonly #split = new SplitFrame();
   readonly #resets: RateBucket;
@@ -423,6 +425,8 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
       return;
     }
     if ((flags & Flag.ack) !== 0) {
+      this.idleFrame();
+      if (this.inputClosed) return;
       this.onPingAck(readUint32(bytes, payload), readUint32(bytes, payload + 4));
       return;
     }
@@ -450,9 +454,12 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
       return;
     }
     if (this.settingsReceived) this.idleFrame();
+    this.#newStreamWindow = this.peerStreamWindow;
     for (let i = payload; i < payload + length && !this.inputClosed; i += 6) {
       this.#setting((bytes[i]! << 8) | bytes[i + 1]!, readUint32(bytes, i + 2));
     }
+    if (this.inputClosed) return;
+    this.#changeWindows(this.#newStreamWindow - this.peerStreamWindow);
     if (this.inputClosed) return;
     putSettingsAck(this.out);
     this.scheduleFlush();
@@ -477,17 +484,7 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
           this.fail(ErrorCode.flowControlError, "INITIAL_WINDOW_SIZE");
           return;
         }
-        const change = value - this.peerStreamWindow;
-        this.peerStreamWindow = value;
-        if (change === 0) return;
-        for (const stream of this.streams.values()) {
-          stream.sendWindow += change;
-          if (stream.sendWindow > windowMax) {
-            this.fail(ErrorCode.flowControlError, "INITIAL_WINDOW_SIZE");
-            return;
-          }
-          if (stream.queue !== undefined && stream.queue.bytes > 0) this.listStream(stream);
-        }
+        this.#newStreamWindow = value;
         return;
       }
       case Setting.maxFrameSize:
@@ -499,6 +496,26 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
         this.peerFrameBytesMax = Math.min(value, defaultFrameBytes);
         return;
       default: // MAX_HEADER_LIST_SIZE is advice; unknown ones are ignored (§6.5.2).
+    }
+  }
+
+  /**
+   * A new INITIAL_WINDOW_SIZE moves the windows of all streams (§6.9.2): once for a frame, whatever it says in
+   * between, and counted like so many frames without content, because it costs as much.
+   */
+  #changeWindows(change: number): void {
+    if (change === 0) return;
+    this.peerStreamWindow += change;
+    for (let cost = this.streams.size >>> 8; cost > 0 && !this.inputClosed; cost--)
+      this.idleFrame();
+    if (this.inputClosed) return;
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += change;
+      if (stream.sendWindow > windowMax) {
+        this.fail(ErrorCode.flowControlError, "INITIAL_WINDOW_SIZE");
+        return;
+      }
+      if (stream.queue !== undefined && stream.queue.bytes > 0) this.listStream(stream);
     }
   }
 

@@ -38,6 +38,10 @@ export abstract class Http2Stream {
   wantsDrain = false;
   /** Bytes that count against the connection's `bufferedBytesMax`. */
   bufferedBytes = 0;
+  /** What its queue counts among the answers that wait; see `AnswerRoom`. */
+  weight = 0;
+  /** It carries one answer: a client that waits for it reads it whatever else it does. */
+  isAnswer = false;
 
   constructor(connection: Http2Connection, id: number, sendWindow: number, receiveWindow: number) {
     this.connection = connection;
@@ -76,6 +80,7 @@ export abstract class Http2Stream {
     this.sendWindow -= length;
     connection.sendWindow -= length;
     connection.queuedBytes -= length;
+    connection.weigh(this);
     if (last) this.localClosed = true;
     return true;
   }
@@ -85,6 +90,7 @@ export abstract class Http2Stream {
     if (this.queue !== undefined) {
       this.connection.queuedBytes -= this.queue.bytes;
       this.queue.clear();
+      this.connection.weigh(this);
     }
   }
 }

@@ -1,3 +1,4 @@
+export type { CallWork } from "./answer-room.ts";
 export { Channel } from "./channel.ts";
 export type {
   CallOptions,
@@ -25,6 +26,7 @@ export type {
   GzipCodec,
   HttpExchange,
   HttpHandler,
+  Lane,
   Method,
   MethodTable,
   ServerCall,

@@ -3,6 +3,7 @@
 // in one does: construct, `deliver`, `respond` (three frames composed in one go), remove.
 
 import { type Bytes, bytesToBase64, InvariantError, type TlsInfo } from "@etcd-ts/base";
+import type { CallWork } from "./answer-room.ts";
 import type { DeadlineEntry } from "./deadline-wheel.ts";
 import { ErrorCode, Flag, FrameType, frameHeaderBytes, writeFrameHeader } from "./frames.ts";
 import { GrpcStream } from "./grpc-stream.ts";
@@ -10,7 +11,7 @@ import { FieldKind } from "./header-field.ts";
 import type { MethodEntry } from "./method-table.ts";
 import type { RequestHead } from "./request-head.ts";
 import type { ServerConnection } from "./server-connection.ts";
-import type { FinalStatus, GzipCodec, ServerCall, StreamHandler } from "./server-types.ts";
+import type { FinalStatus, GzipCodec, Lane, ServerCall, StreamHandler } from "./server-types.ts";
 import { type Metadata, Status } from "./status.ts";
 
 const noMetadata: Metadata = [];
@@ -34,6 +35,8 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
   /** The answer may use the templates. */
   #plain: boolean;
   #dataBytes = 0;
+  #isLong = false;
+  #mayWait = false;
   /** Sent when the queue is empty. */
   #final: FinalStatus | undefined = undefined;
 
@@ -50,6 +53,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     this.entry = entry;
     this.startedMs = server.nowMs;
     this.#plain = head.answerType === "application/grpc";
+    this.isAnswer = entry.method.kind === "unary";
   }
 
   get path(): string {
@@ -98,7 +102,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     server.observer?.callStarted?.(entry.stats, this);
     if (head.timeoutMs >= 0) {
       this.deadlineMs = this.startedMs + head.timeoutMs;
-      if (head.timeoutMs === 0) {
+      if (head.timeoutMs < 1 && this.#hasExpired(head.timeoutMs)) {
         this.onDeadline();
         return;
       }
@@ -117,6 +121,11 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
         this.#handlerFailed(error);
       }
     }
+  }
+
+  /** A time shorter than a look at the clock takes is over at arrival, and so may be one below 1 ms. */
+  #hasExpired(timeoutMs: number): boolean {
+    return timeoutMs < 0.001 || this.server.currentMs() - this.startedMs >= timeoutMs;
   }
 
   override receiveData(bytes: Bytes, start: number, end: number, endStream: boolean): void {
@@ -171,6 +180,44 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
   protected override refuse(code: number, message: string): void {
     // The handler of a stream has seen a call that is now over for reasons of its client.
     this.#endByTransport(code, message);
+  }
+
+  // --- room for the answer -------------------------------------------------------------------------
+
+  admit(lane: Lane, work: CallWork): boolean {
+    if (this.ended) return true;
+    const { room } = this.server;
+    if (!room.admits(lane)) {
+      this.#mayWait = true;
+      room.wait(lane, this, work);
+      return false;
+    }
+    if (lane === "long") this.#enterLong();
+    work.begin();
+    return true;
+  }
+
+  /** There is room for what waited. */
+  begin(lane: Lane, work: CallWork): void {
+    if (lane === "long") this.#enterLong();
+    try {
+      work.begin();
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+  }
+
+  #enterLong(): void {
+    if (this.#isLong) return;
+    this.#isLong = true;
+    this.server.room.longCalls++;
+  }
+
+  #leaveRoom(): void {
+    const { room } = this.server;
+    if (this.#mayWait) room.forget(this);
+    if (this.#isLong) room.longCalls--;
+    this.server.roomChanged();
   }
 
   // --- answer --------------------------------------------------------------------------------------
@@ -356,6 +403,7 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
     this.discarding = true;
     const { server, entry } = this;
     if (this.wheelSlot >= 0) server.wheel.remove(this);
+    if (this.#isLong || this.#mayWait) this.#leaveRoom();
     const { handled } = entry.stats;
     handled[code >= 0 && code < handled.length ? code : Status.unknown]!++;
     server.observer?.callEnded?.(entry.stats, this, code);

@@ -9,6 +9,7 @@
 // then, RST_STREAM(NO_ERROR) tells the client to stop (RFC 9113 §8.1).
 
 import { type Bytes, type Connection, concatBytes } from "@etcd-ts/base";
+import { AnswerRoom, type CallWork } from "./answer-room.ts";
 import type { TransportCounters } from "./counters.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { clientPreface, ErrorCode, Setting } from "./frames.ts";
@@ -30,7 +31,7 @@ import {
   type RpcServerObserver,
   type RpcServerOptions,
 } from "./server-options.ts";
-import type { GzipCodec } from "./server-types.ts";
+import type { GzipCodec, Lane, ServerCall } from "./server-types.ts";
 import { Status } from "./status.ts";
 
 /** What the connections of a server share. */
@@ -66,6 +67,8 @@ export class ServerConnection extends Http2Connection {
   readonly observer: RpcServerObserver | undefined;
   readonly gzip: GzipCodec | undefined;
   readonly responses: ResponseEncoder = new ResponseEncoder();
+  readonly room: AnswerRoom;
+  readonly #streamWeightMax: number;
   readonly #shared: ServerShared;
   readonly #heads = new HeadCache<RequestHead>();
   readonly #openedMs: number;
@@ -89,8 +92,16 @@ export class ServerConnection extends Http2Connection {
     this.wheel = shared.wheel;
     this.observer = shared.given.observer;
     this.gzip = shared.given.gzip;
+    const { answerRoomBytes, longCallsMax } = shared.options;
+    this.room = new AnswerRoom(answerRoomBytes, longCallsMax);
+    this.#streamWeightMax = answerRoomBytes >>> 2;
     this.#openedMs = this.nowMs;
     this.#enforcesPings = io.tls === undefined || shared.options.pingEnforceOnTls;
+  }
+
+  /** `nowMs` is the time of the chunk that is being read. */
+  currentMs(): number {
+    return this.host.clock.monotonicMs();
   }
 
   onHandlerError(error: unknown, path: string): void {
@@ -236,7 +247,8 @@ export class ServerConnection extends Http2Connection {
     const { options } = this;
     if (
       this.streams.size >= options.concurrentStreams ||
-      this.queuedBytes > options.queuedBytesMax ||
+      this.room.queuedWeight > options.queuedBytesMax ||
+      this.room.waitingCount >= options.waitingCallsMax ||
       this.bufferedBytes > options.bufferedBytesMax
     ) {
       this.resetUnknown(id, ErrorCode.refusedStream);
@@ -423,7 +435,27 @@ export class ServerConnection extends Http2Connection {
     this.scheduleFlush();
   }
 
+  /** See `AnswerRoom`: a stream counts with at most a quarter of the room. */
+  override weigh(stream: Http2Stream): void {
+    const weight = Math.min(stream.queue!.bytes, this.#streamWeightMax);
+    const change = weight - stream.weight;
+    if (change === 0) return;
+    stream.weight = weight;
+    this.room.queuedWeight += change;
+    if (stream.isAnswer) this.room.answerWeight += change;
+  }
+
+  /** There may be room for calls that wait. */
+  roomChanged(): void {
+    if (this.room.waitingCount > 0) this.scheduleFlush();
+  }
+
+  protected override afterFlush(): void {
+    if (this.room.canAdmit) this.scheduleFlush();
+  }
+
   protected override beforeFlush(): void {
+    if (this.room.waitingCount > 0) this.room.admit(beginWork);
     if (this.#lingering.length === 0) return;
     const lingering = this.#lingering;
     this.#lingering = [];
@@ -465,6 +497,7 @@ export class ServerConnection extends Http2Connection {
   }
 
   protected override onStreamRemoved(): void {
+    this.roomChanged();
     if (this.#draining) this.#closeWhenDone();
   }
 
@@ -495,6 +528,11 @@ export class ServerConnection extends Http2Connection {
     this.#lingering = [];
     this.#shared.connectionClosed(this, error);
   }
+}
+
+/** Only calls of this transport wait for room. */
+function beginWork(call: ServerCall, lane: Lane, work: CallWork): void {
+  (call as GrpcServerCall).begin(lane, work);
 }
 
 const bytesOfNothing = new Uint8Array(0);

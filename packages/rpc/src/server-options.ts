@@ -62,7 +62,16 @@ export interface ServerLimits {
   readonly connectionWindowBytes?: number;
   /** Incomplete or undelivered request bytes of one connection; beyond, streams fail. Default 64 MiB. */
   readonly bufferedBytesMax?: number;
-  /** Answers of one connection that wait for flow control; beyond, new streams are refused. Default 64 MiB. */
+  /**
+   * Unary answers of one connection that wait for flow control, each counted with at most a quarter of this;
+   * beyond, `ServerCall.admit` lets calls wait. Default 16 MiB.
+   */
+  readonly answerRoomBytes?: number;
+  /** Calls of one connection that are admitted as "long" at a time. Default 8. */
+  readonly longCallsMax?: number;
+  /** Calls of one connection that wait to be admitted; beyond, new streams are refused. Default 10,000. */
+  readonly waitingCallsMax?: number;
+  /** All that waits for flow control, counted in the same way; beyond, new streams are refused. Default 64 MiB. */
   readonly queuedBytesMax?: number;
   /** `send` returns false when a stream has this much waiting. Default 64 KiB. */
   readonly highWaterBytes?: number;
@@ -113,6 +122,9 @@ export interface ResolvedServerOptions {
   readonly connectionWindowBytes: number;
   readonly bufferedBytesMax: number;
   readonly queuedBytesMax: number;
+  readonly answerRoomBytes: number;
+  readonly longCallsMax: number;
+  readonly waitingCallsMax: number;
   readonly highWaterBytes: number;
   readonly handshakeTimeoutMs: number;
   readonly resetBurst: number;
@@ -140,6 +152,9 @@ export function resolveServerOptions(options: RpcServerOptions): ResolvedServerO
     connectionWindowBytes: limits.connectionWindowBytes ?? 16 << 20,
     bufferedBytesMax: limits.bufferedBytesMax ?? 64 << 20,
     queuedBytesMax: limits.queuedBytesMax ?? 64 << 20,
+    answerRoomBytes: limits.answerRoomBytes ?? 16 << 20,
+    longCallsMax: limits.longCallsMax ?? 8,
+    waitingCallsMax: limits.waitingCallsMax ?? 10_000,
     highWaterBytes: limits.highWaterBytes ?? 64 << 10,
     handshakeTimeoutMs: limits.handshakeTimeoutMs ?? 20_000,
     resetBurst: limits.resetBurst ?? 5000,

@@ -11,6 +11,7 @@
 // more, and every method of the call is ignored.
 
 import type { Bytes, TlsInfo } from "@etcd-ts/base";
+import type { CallWork } from "./answer-room.ts";
 import type { Metadata } from "./status.ts";
 
 /** Methods by path, such as `/etcdserverpb.KV/Put`. Read once, when the server is made. */
@@ -68,6 +69,13 @@ export interface ServerCall {
   tag: unknown;
   /** Unary calls: called once when the client went away or the deadline passed, after `cancelled` is set. */
   onCancel: ((call: ServerCall) => void) | undefined;
+
+  /**
+   * Lets `work` begin, at once or when there is room for its answer: to be asked by whoever is about to make
+   * an answer that may be large, before anything is done for it. False when it has to wait; it then
+   * should not keep alive more than it needs. While it waits the call is cancelled as any other, and `work` forgotten.
+   */
+  admit(lane: Lane, work: CallWork): boolean;
 
   /** First value of a request header, as latin1 text (binary ones, `-bin`, as base64). */
   metadata(name: string): string | undefined;
@@ -132,6 +140,12 @@ export interface HttpHandler {
   onCancel(): void;
   onDrain(): void;
 }
+
+/**
+ * What is about to be made: an answer from little reading, one from much (in slices, a few of which a
+ * connection may have under way), or the next piece of a stream.
+ */
+export type Lane = "answer" | "long" | "stream";
 
 /** Message compression, injected because a pure package has none of its own. Synchronous. */
 export interface GzipCodec {

@@ -97,7 +97,9 @@ test("floods of frames without content end the connection", () => {
     ["SETTINGS", settings()],
     ["SETTINGS with content", settings([4, 1000], [4, 2000])],
     ["PING", ping()],
-    ["PING acknowledgements of nothing", rstStream(1, 8)],
+    ["PING acknowledgements of nothing", ping(Flag.ack)],
+    ["SETTINGS acknowledgements of nothing", frame(FrameType.settings, Flag.ack, 0, [])],
+    ["RST_STREAM of what is closed", rstStream(1, 8)],
     ["PRIORITY", frame(FrameType.priority, 0, 1, [0, 0, 0, 0, 1])],
     ["unknown frames", frame(99, 0, 0, [])],
     ["empty DATA", data(3, [])],
@@ -112,6 +114,23 @@ test("floods of frames without content end the connection", () => {
     assertCalm(peer, "too many frames without content");
     assert.equal(server.counters.streamsOpen, 0, what);
   }
+});
+
+test("SETTINGS that move the windows of many streams count for what they cost", () => {
+  const { peer, server } = setUp({ idleFrameBurst: 200, idleFramesPerSecond: 10 });
+  const request = requestFields("/test.Echo/Stream");
+  for (let i = 0; i < 2560; i++) peer.send(headers(1 + 2 * i, request));
+  // Many times in one frame is once.
+  const pairs: [number, number][] = [];
+  for (let i = 0; i < 2700; i++) pairs.push([4, i]);
+  peer.send(settings(...pairs));
+  assert.deepEqual(peer.story(), ["SETTINGS ack"]);
+  let frames = 0;
+  for (; frames < 100 && !peer.ended; frames++) peer.send(settings([4, frames]));
+  assertCalm(peer, "too many frames without content");
+  // 200 tokens, eleven for each change.
+  assert.ok(frames < 20, `${frames} frames`);
+  assert.equal(server.counters.streamsOpen, 0);
 });
 
 test("HPACK bomb: a list of references stops at the limit and its memory stays small", () => {

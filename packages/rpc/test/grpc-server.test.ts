@@ -219,6 +219,24 @@ test("timeouts are read in every unit, and written so that they are not shorter"
   }
 });
 
+test("a deadline that has passed at arrival is DEADLINE_EXCEEDED, and no handler is asked", () => {
+  const { peer, journal, server } = setUp();
+  for (const [id, timeout] of [
+    [1, "1n"],
+    [3, "999n"],
+    [5, "0m"],
+  ] as const) {
+    const fields = requestFields("/test.Echo/Echo", ["grpc-timeout", timeout]);
+    peer.send(headers(id, fields), data(id, message("x"), Flag.endStream));
+    const story = peer.story();
+    assert.equal(story.length, 1, timeout);
+    assert.ok(story[0]!.startsWith(`HEADERS ${id} end`), story[0]);
+    assert.match(story[0]!, /grpc-status=4 grpc-message=context deadline exceeded/);
+  }
+  assert.deepEqual(journal.take(), []);
+  assert.equal(server.counters.deadlinesExceeded, 3);
+});
+
 test("a deadline ends the call on the server and tells its handler", async () => {
   const { peer, world, journal, held, server } = setUp();
   const request = requestFields("/test.Echo/Hold", ["grpc-timeout", "50m"]);

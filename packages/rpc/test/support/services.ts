@@ -17,6 +17,8 @@ export interface TestServices {
   readonly journal: Journal;
   /** Calls of `/test.Echo/Hold`, which tests answer themselves. */
   readonly held: ServerCall[];
+  /** Calls of `/test.Echo/Large` and `/test.Echo/Long` that were let begin, by their ids' order. */
+  readonly begun: ServerCall[];
   /** Open streams of `/test.Echo/Stream`. */
   readonly streams: { call: ServerCall; messages: Bytes[] }[];
 }
@@ -24,6 +26,7 @@ export interface TestServices {
 export function testServices(): TestServices {
   const journal = new Journal();
   const held: ServerCall[] = [];
+  const begun: ServerCall[] = [];
   const streams: { call: ServerCall; messages: Bytes[] }[] = [];
   const methods: MethodTable = {
     /** Answers with its request. */
@@ -54,6 +57,26 @@ export function testServices(): TestServices {
         journal.lines.push("hold");
         call.onCancel = () => journal.lines.push("cancelled");
         held.push(call);
+      },
+    },
+    /** `SIZE`: an answer of that size, once there is room for it. */
+    "/test.Echo/Large": {
+      kind: "unary",
+      handle(call, message) {
+        const size = Number(new TextDecoder().decode(message));
+        const begin = (): void => {
+          begun.push(call);
+          call.respond(new Uint8Array(size));
+        };
+        call.admit("answer", { begin });
+      },
+    },
+    /** Long work, which the test ends. */
+    "/test.Echo/Long": {
+      kind: "unary",
+      handle(call) {
+        call.onCancel = () => journal.lines.push("cancelled");
+        call.admit("long", { begin: () => begun.push(call) });
       },
     },
     /** Waits for the test, which plays the handler with `streams`. */
@@ -104,7 +127,7 @@ export function testServices(): TestServices {
       open: (call) => new Flood(call, journal),
     },
   };
-  return { methods, journal, held, streams };
+  return { methods, journal, held, begun, streams };
 }
 
 class BidiEcho implements StreamHandler {
