@@ -7,12 +7,13 @@
 //      MemoryBackend ──commit──► in flight ──(soon, or after a delay)──► durable
 //                                    └── crash(n): the first n of them made it, the rest never was
 
-import { type Bytes, bytesToKey, keyToBytes, type Timers } from "@etcd-ts/base";
+import { type Bytes, bytesToKey, copyBytes, keyToBytes, type Timers } from "@etcd-ts/base";
 import {
   type Backend,
   type BackendView,
   type BucketName,
   bucketNames,
+  type ContentSink,
   type Visit,
 } from "@etcd-ts/machine";
 import { emptyTree, SortedTree, type TreeSnapshot } from "./sorted-tree.ts";
@@ -85,9 +86,12 @@ export class MemoryBackend implements Backend {
   readonly #cell: DurableCell;
   readonly #epoch: number;
   readonly #commitDelayMs: number;
-  readonly #trees: readonly SortedTree[];
+  #trees: readonly SortedTree[];
   #pendingCount = 0;
   #pendingBytes = 0;
+  /** The replacement that is under way, and commits that wait for its end. */
+  #replacing: Promise<void> | undefined;
+  readonly #heldCommits: ((error: Error | undefined) => void)[] = [];
 
   constructor(options: MemoryBackendOptions) {
     this.#timers = options.timers;
@@ -129,15 +133,12 @@ export class MemoryBackend implements Backend {
   commit(done: (error: Error | undefined) => void): void {
     this.#pendingCount = 0;
     this.#pendingBytes = 0;
-    this.#cell.begin(this.#trees.map((tree) => tree.snapshot()));
-    const settle = (): void => {
-      if (this.#cell.settle(this.#epoch)) done(this.#cell.failure);
-    };
-    if (this.#commitDelayMs > 0) this.#timers.after(this.#commitDelayMs, settle);
-    else this.#timers.soon(settle);
+    if (this.#replacing !== undefined) this.#heldCommits.push(done);
+    else this.#store(this.#trees, done);
   }
 
   async view(): Promise<BackendView> {
+    while (this.#replacing !== undefined) await settled(this.#replacing);
     // The trees as they are now, not as they will be when the commit is through.
     const image = this.#trees.map((tree) => tree.snapshot());
     if (this.#pendingCount > 0) await this.#committed();
@@ -150,12 +151,67 @@ export class MemoryBackend implements Backend {
     return { allocatedBytes: bytes, inUseBytes: bytes };
   }
 
+  async replaceContent(fill: (sink: ContentSink) => Promise<void>): Promise<void> {
+    while (this.#replacing !== undefined) await settled(this.#replacing);
+    // Begins in a moment, when the field is set: it may fail at once.
+    this.#replacing = Promise.resolve().then(() => this.#replace(fill));
+    await this.#replacing;
+  }
+
   async defragment(): Promise<void> {
     // The garbage collector does it all the time.
   }
 
   async close(): Promise<void> {
+    while (this.#replacing !== undefined) await settled(this.#replacing);
     await this.#committed();
+  }
+
+  async #replace(fill: (sink: ContentSink) => Promise<void>): Promise<void> {
+    const trees = bucketNames.map(() => new SortedTree());
+    let ended = false;
+    const held = (): ((error: Error | undefined) => void)[] => {
+      this.#replacing = undefined;
+      ended = true;
+      return this.#heldCommits.splice(0);
+    };
+    try {
+      await fill({
+        put: (bucket, key, value) => {
+          if (ended) throw new Error("the replacement has ended");
+          const tree = trees[bucketIndex.get(bucket) as number] as SortedTree;
+          tree.put(bytesToKey(key), copyBytes(value));
+        },
+        flush: () => new Promise((resolve) => this.#timers.soon(resolve)),
+      });
+      await new Promise<void>((resolve, reject) => {
+        this.#store(trees, (error) => {
+          if (error !== undefined) {
+            reject(error);
+            return;
+          }
+          this.#trees = trees;
+          this.#pendingCount = 0;
+          this.#pendingBytes = 0;
+          for (const done of held()) done(undefined);
+          resolve();
+        });
+      });
+    } catch (error) {
+      // The old content stays, and what waited goes on with it.
+      for (const done of held()) this.#store(this.#trees, done);
+      throw error;
+    }
+  }
+
+  /** Brings the trees as they are now to the cell. */
+  #store(trees: readonly SortedTree[], done: (error: Error | undefined) => void): void {
+    this.#cell.begin(trees.map((tree) => tree.snapshot()));
+    const settle = (): void => {
+      if (this.#cell.settle(this.#epoch)) done(this.#cell.failure);
+    };
+    if (this.#commitDelayMs > 0) this.#timers.after(this.#commitDelayMs, settle);
+    else this.#timers.soon(settle);
   }
 
   #committed(): Promise<void> {
@@ -203,4 +259,10 @@ function scanTree(
 ): void {
   const end = to === undefined ? undefined : bytesToKey(to);
   tree.scan(bytesToKey(from), end, limit, (key, value) => visit(keyToBytes(key), value));
+}
+
+/** Waits for the end of something whose failure is somebody else's. */
+function settled(task: Promise<unknown>): Promise<void> {
+  const ignore = (): void => undefined;
+  return task.then(ignore, ignore);
 }

@@ -3,14 +3,20 @@
 // segment is filling up. Two names alternate, so that the file in use (renamed or about to be) and
 // the next one never meet.
 
-import type { Disk, DiskFile } from "@etcd-ts/base";
+import type { Disk, DiskFile, DiskLock } from "@etcd-ts/base";
 import { promised } from "./paths.ts";
+
+/** A file of zeros, and the lock that keeps others from it. */
+export interface PreparedSegment {
+  readonly file: DiskFile;
+  readonly lock: DiskLock;
+}
 
 export class SegmentFactory {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #segmentBytes: number;
-  #prepared: Promise<DiskFile> | undefined;
+  #prepared: Promise<PreparedSegment> | undefined;
   #count = 0;
 
   constructor(disk: Disk, directory: string, segmentBytes: number) {
@@ -30,13 +36,13 @@ export class SegmentFactory {
     });
   }
 
-  /** The next file, zeros throughout, durable; its name is not. The caller closes it. */
-  async take(): Promise<DiskFile> {
+  /** The next file, zeros throughout, durable; its name is not. The caller closes and unlocks it. */
+  async take(): Promise<PreparedSegment> {
     const prepared = this.#prepared;
     this.#prepared = undefined;
     if (prepared !== undefined) {
-      const file = await prepared.catch(() => undefined);
-      if (file !== undefined) return file;
+      const made = await prepared.catch(() => undefined);
+      if (made !== undefined) return made;
     }
     return await this.#make();
   }
@@ -45,24 +51,28 @@ export class SegmentFactory {
   async close(): Promise<void> {
     const prepared = this.#prepared;
     this.#prepared = undefined;
-    const file = await prepared?.catch(() => undefined);
-    if (file === undefined) return;
-    await file.close();
-    await this.#disk.remove(file.path);
+    const made = await prepared?.catch(() => undefined);
+    if (made === undefined) return;
+    await made.file.close();
+    await this.#disk.remove(made.file.path);
+    await made.lock.release();
   }
 
-  async #make(): Promise<DiskFile> {
+  async #make(): Promise<PreparedSegment> {
     const path = `${this.#directory}/${this.#count % 2}.tmp`;
     this.#count++;
     await this.#disk.remove(path);
     const file = await this.#disk.open(path, "create");
+    let lock: DiskLock | undefined;
     try {
+      lock = await this.#disk.lock(path);
       await file.preallocate(this.#segmentBytes);
       await promised((done) => file.sync(done));
-      return file;
+      return { file, lock };
     } catch (error) {
       await file.close();
       await this.#disk.remove(path);
+      await lock?.release();
       throw error;
     }
   }

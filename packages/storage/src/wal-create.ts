@@ -1,17 +1,20 @@
 // A new log: its folder is made under another name, synced, and renamed, so that after a crash it is there
 // with its head or not at all.
 
-import type { Bytes, Disk, DiskFile } from "@etcd-ts/base";
+import { type Bytes, type Disk, DiskError, type DiskFile } from "@etcd-ts/base";
 import type { HardState } from "@etcd-ts/raft";
 import { encodeWalMetadata } from "./gen/metadata.ts";
 import { encodeWalSnapshot, WalRecordType } from "./gen/walpb.ts";
 import { parentFolder, promised } from "./paths.ts";
+import { SegmentLocks } from "./segment-locks.ts";
 import { WalEncoder } from "./wal-encoder.ts";
-import type { WalMetadata } from "./wal-log-reader.ts";
+import { listWalSegments, type WalMetadata } from "./wal-log-reader.ts";
 import { type WalSegment, walSegment } from "./wal-names.ts";
 
 /** Where appending begins: the state in which creating or reading has left a log. */
 export interface WalStart {
+  /** Of the segments that matter, the last one among them. */
+  readonly locks: SegmentLocks;
   /** Oldest first; the last one is open as `file`. */
   readonly segments: readonly WalSegment[];
   readonly file: DiskFile;
@@ -30,6 +33,7 @@ export async function createLogFolder(
   metadata: WalMetadata,
 ): Promise<WalStart> {
   const temporary = `${directory}.tmp`;
+  await refuseWhileMade(disk, temporary);
   await disk.remove(temporary);
   await disk.makeDirectory(temporary);
   const segment = walSegment(0, 0);
@@ -42,24 +46,60 @@ export async function createLogFolder(
     encodeWalSnapshot({ index: 0, term: 0, confState: undefined }),
   );
   const head = encoder.take();
-  const first = await disk.open(`${temporary}/${segment.name}`, "create");
-  try {
-    await promised((done) => first.write(0, [head], done));
-    await promised((done) => first.sync(done));
-  } finally {
-    await first.close();
-  }
-  await disk.syncDirectory(temporary);
+  await writeHead(disk, temporary, segment, head);
   await disk.rename(temporary, directory);
   await disk.syncDirectory(parentFolder(directory));
+  // Locked and opened anew, since its path has changed; whoever was faster has the log.
+  const locks = new SegmentLocks(disk, directory);
+  await locks.take(segment);
+  let file: DiskFile;
+  try {
+    file = await disk.open(`${directory}/${segment.name}`, "write");
+  } catch (error) {
+    await locks.releaseAll();
+    throw error;
+  }
   return {
+    locks,
     segments: [segment],
-    // Opened anew, since its path has changed under it.
-    file: await disk.open(`${directory}/${segment.name}`, "write"),
+    file,
     metadata: metadataBytes,
     crc: encoder.crc,
     position: head.length,
     hardState: undefined,
     lastIndex: 0,
   };
+}
+
+/** Writes the first segment, under a lock that tells others that this folder is being made. */
+async function writeHead(
+  disk: Disk,
+  folder: string,
+  segment: WalSegment,
+  head: Bytes,
+): Promise<void> {
+  const file = await disk.open(`${folder}/${segment.name}`, "create");
+  const locks = new SegmentLocks(disk, folder);
+  try {
+    await locks.take(segment);
+    await promised((done) => file.write(0, [head], done));
+    await promised((done) => file.sync(done));
+    await disk.syncDirectory(folder);
+  } finally {
+    await file.close();
+    await locks.releaseAll();
+  }
+}
+
+/** What a crash left behind may go; what another process is making at this moment may not. */
+async function refuseWhileMade(disk: Disk, temporary: string): Promise<void> {
+  const locks = new SegmentLocks(disk, temporary);
+  try {
+    for (const segment of await listWalSegments(disk, temporary)) await locks.take(segment);
+  } catch (error) {
+    // Gone between the two calls: its maker has renamed it, and the rename below will fail.
+    if (!(error instanceof DiskError && error.code === "not-found")) throw error;
+  } finally {
+    await locks.releaseAll();
+  }
 }

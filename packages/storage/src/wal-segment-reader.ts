@@ -47,6 +47,8 @@ export interface SegmentContent {
   /** The last one. */
   readonly hardState: HardState | undefined;
   readonly snapshots: readonly WalSnapshot[];
+  /** How many of `entries` stand before each of them. */
+  readonly entriesBefore: readonly number[];
   /** As written, overwritten ones included. Their data are views of the windows read. */
   readonly entries: readonly Entry[];
   /** End of the last good record. */
@@ -67,6 +69,7 @@ class SegmentReader implements SegmentContent {
   readonly path: string;
   readonly fileBytes: number;
   readonly snapshots: WalSnapshot[] = [];
+  readonly entriesBefore: number[] = [];
   readonly entries: Entry[] = [];
   headCrc = 0;
   endCrc = 0;
@@ -176,6 +179,7 @@ class SegmentReader implements SegmentContent {
         break;
       case WalRecordType.snapshot:
         this.snapshots.push(decodeWalSnapshot(data));
+        this.entriesBefore.push(this.entries.length);
         break;
       default:
         throw this.#damage(`unexpected block type ${type}`);

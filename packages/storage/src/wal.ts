@@ -31,6 +31,7 @@ import type { Entry, HardState } from "@etcd-ts/raft";
 import { encodeWalSnapshot, WalRecordType } from "./gen/walpb.ts";
 import { promised } from "./paths.ts";
 import { SegmentFactory } from "./segment-factory.ts";
+import { SegmentLocks } from "./segment-locks.ts";
 import { createLogFolder, type WalStart } from "./wal-create.ts";
 import { WalEncoder } from "./wal-encoder.ts";
 import {
@@ -76,6 +77,7 @@ export class Wal {
   readonly #observer: WalObserver;
   readonly #metadata: Bytes;
   readonly #factory: SegmentFactory;
+  readonly #locks: SegmentLocks;
   /** Oldest first; the last one is that of `#file`. */
   readonly #segments: WalSegment[];
   #file: DiskFile;
@@ -127,16 +129,33 @@ export class Wal {
 
   /**
    * Reads the log and opens it for appending. A torn tail is cut off (its segment is copied to `.broken`
-   * before); any other damage is a `CorruptionError`.
+   * before); any other damage is a `CorruptionError`. A log that another process, or another `Wal`, has open
+   * is a `DiskError` "locked" that names the segment.
    */
   static async open(
     host: WalHost,
     directory: string,
     options: WalOptions & WalReadOptions = {},
   ): Promise<WalOpened> {
+    const locks = new SegmentLocks(host.disk, directory);
+    try {
+      return await Wal.#openLocked(host, directory, options, locks);
+    } catch (error) {
+      await locks.releaseAll();
+      throw error;
+    }
+  }
+
+  static async #openLocked(
+    host: WalHost,
+    directory: string,
+    options: WalOptions & WalReadOptions,
+    locks: SegmentLocks,
+  ): Promise<WalOpened> {
     const { disk } = host;
-    const content = await readWal(disk, directory, options);
+    const content = await readWal(disk, directory, options, locks);
     const { last } = content;
+    await refuseGrown(disk, directory, content);
     if (last.torn) {
       host.log.warn("repaired the torn tail of the log", {
         path: last.path,
@@ -153,7 +172,7 @@ export class Wal {
       await file.close();
       throw error;
     }
-    const wal = new Wal(host, directory, options, startOf(content, file));
+    const wal = new Wal(host, directory, options, startOf(content, file, locks));
     wal.#preallocate();
     const { metadata, hardState, snapshot, entries } = content;
     return { wal, metadata, hardState, snapshot, entries, repaired: last.torn };
@@ -165,6 +184,7 @@ export class Wal {
     this.#segmentBytes = options.segmentBytes ?? defaultSegmentBytes;
     this.#segmentsKept = options.segmentsKept ?? defaultSegmentsKept;
     this.#observer = options.observer ?? {};
+    this.#locks = start.locks;
     this.#metadata = start.metadata;
     this.#segments = start.segments.slice();
     this.#encodedSegment = this.#segments[this.#segments.length - 1] as WalSegment;
@@ -406,7 +426,7 @@ export class Wal {
     const ended = endFile(old, this.#position);
     // Both are awaited below; this one must not count as unhandled meanwhile.
     ended.catch(() => {});
-    const next = await this.#factory.take();
+    const { file: next, lock } = await this.#factory.take();
     try {
       await promised((done) => next.write(0, [bytes], done));
       await promised((done) => next.sync(done));
@@ -417,8 +437,10 @@ export class Wal {
       await old.close();
     } catch (error) {
       await next.close();
+      await lock.release();
       throw error;
     }
+    this.#locks.adopt(segment, lock);
     this.#file = next;
     this.#position = bytes.length;
     this.#segments.push(segment);
@@ -427,14 +449,19 @@ export class Wal {
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    const waiting = this.#inFlight?.dones ?? [];
+    // No spreading into `push`: that fails on lists as long as these may be.
+    const waiting = (this.#inFlight?.dones ?? []).concat(
+      ...this.#sealed.map((batch) => batch.dones),
+      this.#open.dones,
+    );
     this.#inFlight = undefined;
-    for (const batch of this.#sealed) waiting.push(...batch.dones);
     this.#sealed.length = 0;
-    waiting.push(...this.#open.dones);
     this.#open = newBatch(undefined);
     this.#encoder.take();
-    this.#host.log.error("the log failed", { path: this.#file.path, error: error.message });
+    // Whoever waits is told, and says it. What fails in the background would otherwise stay unsaid.
+    if (waiting.length === 0) {
+      this.#host.log.error("the log failed", { path: this.#file.path, error: error.message });
+    }
     this.#settle(waiting, error);
     this.#idle?.();
   }
@@ -461,6 +488,7 @@ export class Wal {
   }
 
   async #release(index: number): Promise<void> {
+    await this.#unlockTo(index);
     if (this.#segmentsKept === 0) return;
     let removed = 0;
     while (this.#segments.length > this.#segmentsKept) {
@@ -468,10 +496,20 @@ export class Wal {
       if (next.firstIndex > index || this.#failure !== undefined) break;
       const oldest = this.#segments[0] as WalSegment;
       await this.#host.disk.remove(`${this.#directory}/${oldest.name}`);
+      await this.#locks.release(oldest);
       this.#segments.shift();
       removed++;
     }
     if (removed > 0) await this.#host.disk.syncDirectory(this.#directory);
+  }
+
+  /** Segments that are kept, but not needed, are free for whoever wants to copy or remove them. */
+  async #unlockTo(index: number): Promise<void> {
+    const segments = this.#segments;
+    for (let i = 0; i + 1 < segments.length; i++) {
+      if ((segments[i + 1] as WalSegment).firstIndex > index) break;
+      await this.#locks.release(segments[i] as WalSegment);
+    }
   }
 
   async #close(): Promise<void> {
@@ -488,8 +526,12 @@ export class Wal {
       });
     }
     await this.#releasing;
-    await this.#factory.close();
-    await this.#file.close();
+    try {
+      await this.#factory.close();
+      await this.#file.close();
+    } finally {
+      await this.#locks.releaseAll();
+    }
     if (!deadBefore && this.#failure !== undefined) throw this.#failure;
   }
 }
@@ -502,9 +544,19 @@ function isEmptyState(state: HardState): boolean {
   return state.term === 0 && state.vote === 0n && state.commit === 0;
 }
 
-function startOf(content: WalContent, file: DiskFile): WalStart {
+/** Somebody may have begun another segment between our look at the folder and our locks. */
+async function refuseGrown(disk: Disk, directory: string, content: WalContent): Promise<void> {
+  const newest = (await listWalSegments(disk, directory)).at(-1);
+  const known = content.segments[content.segments.length - 1] as WalSegment;
+  if (newest === undefined || newest.sequence === known.sequence) return;
+  const path = `${directory}/${newest.name}`;
+  throw new DiskError("locked", path, `${path}: another process is writing this log`);
+}
+
+function startOf(content: WalContent, file: DiskFile, locks: SegmentLocks): WalStart {
   const { last, hardState } = content;
   return {
+    locks,
     segments: content.segments,
     file,
     metadata: content.metadataBytes,

@@ -36,6 +36,8 @@ export class FakeDisk implements Disk {
   readonly #files: Map<string, Inode> = new Map();
   readonly #durableFiles: Map<string, Inode> = new Map();
   readonly #folders: Set<string> = new Set(["/"]);
+  /** Gone after a crash. */
+  readonly #locks: Set<Inode> = new Set();
   #nameChanges: NameChange[] = [];
   /** Operations so far. */
   operationCount = 0;
@@ -115,6 +117,9 @@ export class FakeDisk implements Disk {
       return;
     }
     this.#checkFolder(from);
+    if ([...this.#files.keys()].some((path) => path.startsWith(`${to}/`))) {
+      throw new DiskError("exists", to, `${to}: directory not empty`);
+    }
     this.#folders.delete(from);
     this.#folders.add(to);
     for (const [path, each] of [...this.#files]) {
@@ -142,7 +147,27 @@ export class FakeDisk implements Disk {
 
   async lock(path: string): Promise<DiskLock> {
     await this.#operation("lock", path);
-    return { release: async () => {} };
+    let inode = this.#files.get(path);
+    if (inode === undefined) {
+      this.#checkFolder(parentFolder(path));
+      inode = { live: new Uint8Array(0), durable: new Uint8Array(0), changes: [] };
+      this.#link(path, inode);
+    }
+    const locked = inode;
+    if (this.#locks.has(locked)) throw new DiskError("locked", path, `${path} is locked`);
+    this.#locks.add(locked);
+    let isHeld = true;
+    return {
+      release: async () => {
+        if (isHeld) this.#locks.delete(locked);
+        isHeld = false;
+      },
+    };
+  }
+
+  /** Paths of the files that somebody has locked. */
+  get lockedPaths(): string[] {
+    return this.paths.filter((path) => this.#locks.has(this.#files.get(path) as Inode));
   }
 
   /** For tests: a file's bytes, to look at or to damage. */

@@ -4,7 +4,7 @@ import { CorruptionError, DiskError, emptyBytes } from "@etcd-ts/base";
 import { ConfState, type Entry } from "@etcd-ts/raft";
 import { readWal, Wal } from "../src/index.ts";
 import { FakeDisk } from "./fake-disk.ts";
-import { append, entries, entry, hostOf, metadata, state } from "./fixtures.ts";
+import { append, entries, entry, hostOf, metadata, quietLog, state } from "./fixtures.ts";
 
 const directory = "/data/wal";
 const firstSegment = `${directory}/0000000000000000-0000000000000000.wal`;
@@ -406,4 +406,84 @@ test("appends after close are refused and close is idempotent", async () => {
   await Promise.all([wal.close(), wal.close(), last]);
   await assert.rejects(append(wal, undefined, [entry(2, 1)]), /closed/);
   assert.equal((await readWal(disk, directory)).entries.length, 1);
+});
+
+const someone = new ConfState();
+someone.voters = [1n];
+
+test("a log that begins at a received snapshot holds no entries, and goes on behind it", async () => {
+  const disk = await freshDisk();
+  const wal = await Wal.create(hostOf(disk), directory, metadata, small);
+  await append(wal, state(2, 1n, 3), entries(1, 9, 2));
+  // 4 to 9 were never committed; the snapshot lies across them.
+  const recorded = wal.saveSnapshot({ index: 7, term: 1, confState: someone });
+  await append(wal, state(4, 1n, 7), []);
+  await recorded;
+  await wal.releaseTo(7);
+  await wal.close();
+  const opened = await Wal.open(hostOf(disk), directory, small);
+  assert.equal(opened.snapshot.index, 7);
+  assert.equal(opened.hardState.commit, 7);
+  assert.equal(indexes(opened.entries), "", "what stood there before continues nothing");
+  for (let i = 8; i <= 60; i++) await append(opened.wal, state(4, 1n, i), entries(i, i, 4, i));
+  await opened.wal.saveSnapshot({ index: 50, term: 4, confState: someone });
+  await opened.wal.releaseTo(50);
+  await opened.wal.close();
+  const again = await Wal.open(hostOf(disk), directory, small);
+  assert.equal(again.snapshot.index, 50);
+  assert.equal(again.entries[0]?.index, 51);
+  assert.equal(again.entries.length, 10);
+  await again.wal.close();
+});
+
+test("a snapshot far beyond the log needs nothing in between", async () => {
+  const disk = await freshDisk();
+  const wal = await Wal.create(hostOf(disk), directory, metadata, small);
+  await append(wal, state(1, 1n, 2), entries(1, 3, 1));
+  const recorded = wal.saveSnapshot({ index: 1000, term: 3, confState: someone });
+  await append(wal, state(3, 1n, 1000), []);
+  await append(wal, undefined, entries(1001, 1004, 3));
+  await recorded;
+  await wal.close();
+  const { snapshot, entries: found } = await readWal(disk, directory);
+  assert.equal(snapshot.index, 1000);
+  assert.equal(indexes(found), "1001/3 1002/3 1003/3 1004/3");
+});
+
+test("a received snapshot that was not committed when the log went on without it never counts", async () => {
+  const disk = await freshDisk();
+  const wal = await Wal.create(hostOf(disk), directory, metadata, medium);
+  await append(wal, state(1, 1n, 5), entries(1, 5, 1));
+  await wal.saveSnapshot({ index: 5, term: 1, confState: someone });
+  // The crash comes before its commit index is in the log.
+  await wal.saveSnapshot({ index: 10, term: 2, confState: someone });
+  await wal.close();
+  const opened = await Wal.open(hostOf(disk), directory, medium);
+  assert.equal(opened.snapshot.index, 5);
+  // The leader had the entries after all. The machine may be far behind its log at the next crash.
+  await append(opened.wal, state(2, 1n, 14), entries(6, 15, 2));
+  await opened.wal.close();
+  const again = await Wal.open(hostOf(disk), directory, medium);
+  assert.equal(again.snapshot.index, 5);
+  assert.equal(again.entries.length, 10);
+  await again.wal.close();
+});
+
+test("a failure is said once: by whoever waits for it, or by the log when nobody does", async () => {
+  const lines: string[] = [];
+  const log = { ...quietLog, error: (message: string) => void lines.push(message) };
+  const disk = await freshDisk();
+  const wal = await Wal.create({ ...hostOf(disk), log }, directory, metadata, medium);
+  const broken = (path: string): DiskError => new DiskError("io", path, `${path}: broken`);
+  disk.failWhen = (operation, path) => (operation === "write" ? broken(path) : undefined);
+  await assert.rejects(append(wal, undefined, entries(1, 1, 1)), { code: "io" });
+  await wal.close();
+  assert.deepEqual(lines, []);
+  disk.failWhen = (operation, path) => (operation === "preallocate" ? broken(path) : undefined);
+  const { wal: other } = await Wal.open({ ...hostOf(disk), log }, directory, {
+    segmentBytes: 1 << 20,
+  });
+  while (other.failure === undefined) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(lines, ["the log failed"]);
+  await other.close();
 });
