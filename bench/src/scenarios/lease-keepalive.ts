@@ -1,0 +1,106 @@
+// Keep-alives: a lease and a stream for each of a hundred clients, which ask again when they have been answered.
+
+import {
+  decodeLeaseGrantResponse,
+  decodeLeaseKeepAliveResponse,
+  encodeLeaseGrantRequest,
+  encodeLeaseKeepAliveRequest,
+  LeaseGrantRequest,
+  LeaseKeepAliveRequest,
+} from "@etcd-ts/api";
+import type { Bytes } from "@etcd-ts/base";
+import type { Channel, ClientStream } from "@etcd-ts/rpc";
+import { openChannels, pause } from "../load/connections.ts";
+import { paths } from "../load/requests.ts";
+import { Histogram } from "../measure/histogram.ts";
+import { notesOn, Window } from "../measure/window.ts";
+import {
+  atLeast,
+  atMost,
+  type Context,
+  type Sample,
+  type Scenario,
+  targetOf,
+} from "../scenario.ts";
+import { costFigures, latencyFigures, loadFigures, Stalls } from "./load-scenario.ts";
+
+const streamCount = 100;
+const ttlSeconds = 600n;
+
+export const keepAliveScenario: Scenario = {
+  name: "lease-keepalive",
+  title: "lease keep-alive, 100 streams",
+  figures: loadFigures,
+  goals: [atLeast("perSecond", 3), atMost("cpuUs", 0.3)],
+  run: measureKeepAlive,
+};
+
+async function measureKeepAlive(context: Context): Promise<Sample> {
+  const cluster = await context.start();
+  const stalls = new Stalls(cluster.endpoints);
+  const channels = openChannels(targetOf(cluster), streamCount);
+  let latency = new Histogram();
+  let ending = false;
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined);
+  try {
+    const leases = await Promise.all(channels.map((channel) => grant(channel, ttlSeconds)));
+    channels.forEach((channel, index) => {
+      const message = keepAliveOf(leases[index] as bigint);
+      let sentMs = performance.now();
+      const stream: ClientStream = channel.stream(
+        paths.keepAlive,
+        {},
+        {
+          onMessage: (answer) => {
+            const nowMs = performance.now();
+            latency.add(nowMs - sentMs);
+            if (decodeLeaseKeepAliveResponse(answer).ttl <= 0) fail(new Error("a lease is gone"));
+            if (ending) return;
+            sentMs = nowMs;
+            stream.send(message);
+          },
+          onEnd: (error) => {
+            if (!ending) fail(error ?? new Error("the server ended a keep-alive stream"));
+          },
+        },
+      );
+      stream.send(message);
+    });
+    const { warmupMs, warmupAnswers } = context.plan;
+    await Promise.race([pause(warmupMs), failed]);
+    const warmEndMs = performance.now() + 2 * warmupMs;
+    while (latency.count < warmupAnswers && performance.now() < warmEndMs) {
+      await Promise.race([pause(10), failed]);
+    }
+    await stalls.begin();
+    latency = new Histogram();
+    const window = new Window(cluster.pids);
+    await Promise.race([pause(context.plan.measureMs), failed]);
+    const cost = window.read();
+    for (const note of notesOn(cost)) context.note(note);
+    const figures = { ...costFigures(cost, latency.count), ...latencyFigures(latency) };
+    return { ...figures, ...(await stalls.end()) };
+  } finally {
+    ending = true;
+    for (const channel of channels) channel.close();
+  }
+}
+
+export async function grant(channel: Channel, ttl: bigint): Promise<bigint> {
+  const request = new LeaseGrantRequest();
+  request.ttl = ttl;
+  const answer = await channel.unary(paths.grant, encodeLeaseGrantRequest(request), {
+    waitForReady: true,
+  });
+  return decodeLeaseGrantResponse(answer).id;
+}
+
+function keepAliveOf(lease: bigint): Bytes {
+  const request = new LeaseKeepAliveRequest();
+  request.id = lease;
+  return encodeLeaseKeepAliveRequest(request);
+}
