@@ -1,5 +1,6 @@
 import { close, constants, fsync, open } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Disk, DiskEntry, DiskFile, DiskLock, OpenMode } from "@etcd-ts/base";
 import { NodeDiskFile } from "./disk-file.ts";
 import { lockFile } from "./lock.ts";
@@ -39,7 +40,7 @@ class NodeDisk implements Disk {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await attempt("mkdir", path, mkdir(path, { recursive: true, mode: 0o700 }));
+    await makeFolders(path);
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -71,6 +72,40 @@ class NodeDisk implements Disk {
 
 export function nodeDisk(): Disk {
   return new NodeDisk();
+}
+
+/**
+ * The folder and what is missing above it, mode 0700. Node's own recursion never ends where a folder exists and
+ * takes no children (/proc), and says "no such file" of a file system that is read-only.
+ */
+async function makeFolders(path: string): Promise<void> {
+  const problem = await makeFolder(path);
+  if (problem === undefined) return;
+  const above = dirname(path);
+  const lacksParent = systemCode(problem) === "ENOENT" && (await isMissing(above));
+  if (!lacksParent || above === path) throw diskError("mkdir", path, problem);
+  await makeFolders(above);
+  const again = await makeFolder(path);
+  if (again !== undefined) throw diskError("mkdir", path, again);
+}
+
+/** Undefined when there is such a folder now; else why not. */
+async function makeFolder(path: string): Promise<unknown> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return undefined;
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") return error;
+    const found = await stat(path).catch(() => undefined);
+    return found?.isDirectory() === true ? undefined : error;
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => false,
+    (error) => systemCode(error) === "ENOENT",
+  );
 }
 
 async function attempt<T>(operation: string, path: string, task: Promise<T>): Promise<T> {

@@ -20,8 +20,15 @@ export type LogFormat = "json" | "console";
 export interface LogOptions {
   readonly level?: LogLevel;
   readonly format?: LogFormat;
-  /** "default" and "stderr", "stdout", or paths of files, which are appended to. */
-  readonly outputs?: readonly string[];
+  /** "default" and "stderr", "stdout", paths of files, which are appended to, or outputs of another kind. */
+  readonly outputs?: readonly (string | LogOutput)[];
+}
+
+/** Where lines go. */
+export interface LogOutput {
+  /** A whole line with its end. At once: it may be the last one. Never throws. */
+  write(line: Uint8Array, level: LogLevel): void;
+  close(): void;
 }
 
 export interface NodeLog extends Log {
@@ -58,6 +65,7 @@ class Sink {
   readonly format: LogFormat;
   readonly #fds: number[] = [];
   readonly #files: number[] = [];
+  readonly #others: LogOutput[] = [];
 
   constructor(options: LogOptions) {
     this.level = logLevels.indexOf(options.level ?? "info");
@@ -65,6 +73,7 @@ class Sink {
     for (const output of new Set(options.outputs ?? ["default"])) {
       if (output === "default" || output === "stderr") this.#add(2);
       else if (output === "stdout") this.#add(1);
+      else if (typeof output !== "string") this.#others.push(output);
       else {
         const fd = openSync(output, "a", 0o644);
         this.#files.push(fd);
@@ -77,9 +86,10 @@ class Sink {
     if (!this.#fds.includes(fd)) this.#fds.push(fd);
   }
 
-  write(line: string): void {
+  write(line: string, level: LogLevel): void {
     const bytes = Buffer.from(line, "utf8");
     for (const fd of this.#fds) writeLine(fd, bytes);
+    for (const output of this.#others) output.write(bytes, level);
   }
 
   close(): void {
@@ -88,6 +98,7 @@ class Sink {
       closeSync(fd);
     }
     this.#files.length = 0;
+    for (const output of this.#others.splice(0)) output.close();
   }
 }
 
@@ -150,13 +161,13 @@ class LineLog implements NodeLog {
     if (this.#sink.format === "json") {
       const logger = this.#name === "" ? "" : `"logger":${JSON.stringify(this.#name)},`;
       const head = `{"level":"${levelName}","ts":"${time}",${logger}"msg":`;
-      this.#sink.write(`${head}${JSON.stringify(message)}${extra}}\n`);
+      this.#sink.write(`${head}${JSON.stringify(message)}${extra}}\n`, levelName);
     } else {
       const logger = this.#name === "" ? "" : `\t${this.#name}`;
       const tail = extra === "" ? "" : `\t{${extra.slice(1)}}`;
       // A message must not look like two lines.
       const text = message.replace(/\n/g, "\\n");
-      this.#sink.write(`${time}\t${levelName}${logger}\t${text}${tail}\n`);
+      this.#sink.write(`${time}\t${levelName}${logger}\t${text}${tail}\n`, levelName);
     }
   }
 }
@@ -218,7 +229,7 @@ function zoneText(eastMinutes: number): string {
 }
 
 /** The whole line, even to a pipe that is full at the moment. */
-function writeLine(fd: number, line: Uint8Array): void {
+export function writeLine(fd: number, line: Uint8Array): void {
   let written = 0;
   while (written < line.length) {
     try {

@@ -1,7 +1,8 @@
 // Listening and dialling over node:net and node:tls; addresses and error texts as etcd's users know them.
 //
-// One listener can serve TLS and plain connections on the same port (etcd allows both schemes for one
-// host:port): the first byte of a TLS connection is 22, the record type of a handshake.
+// The first byte of a TLS connection is 22, the record type of a handshake. So one listener can serve TLS
+// and plain connections on the same port (etcd allows both schemes for one host:port), and one that serves
+// TLS alone says at once what is wrong with a plain connection, where OpenSSL would wait for more bytes.
 
 import type { LookupAddress } from "node:dns";
 import { unlinkSync } from "node:fs";
@@ -18,7 +19,9 @@ import {
   NetError,
   type TlsClientOptions,
 } from "@etcd-ts/base";
+import { clientAddressProblem } from "./client-address.ts";
 import { type ConnectionNames, highWaterBytes, NodeConnection } from "./connection.ts";
+import { HeldConnection } from "./held-connection.ts";
 import { netError, systemCode } from "./system-errors.ts";
 import {
   ClientVerifier,
@@ -40,9 +43,23 @@ export interface NodeListenOptions extends ListenOptions {
   readonly acceptPlain?: (connection: Connection) => ConnectionHandler;
   /** Connections beyond this number are closed at once. */
   readonly connectionCountMax?: number;
+  /** Other processes may listen on the same port (SO_REUSEPORT); see `canReusePort`. */
+  readonly reusePort?: boolean;
+}
+
+/** Node sets SO_REUSEPORT from 22.12 and 23.1 on, and before that ignores the wish. */
+export function canReusePort(version: string = process.versions.node): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
+}
+
+export interface NodeDialOptions extends DialOptions {
+  /** The address of ours to dial from; the system chooses when absent. */
+  readonly localHost?: string;
 }
 
 export interface NodeNet extends Net {
+  dial(address: NetAddress, options: NodeDialOptions, handler: ConnectionHandler): Connection;
   listen(address: NetAddress, options: NodeListenOptions): Promise<Listener>;
 }
 
@@ -73,7 +90,7 @@ class NodeNetwork implements NodeNet {
         : tlsServer(options, options.tls, address.kind);
     if (options.connectionCountMax !== undefined)
       server.maxConnections = options.connectionCountMax;
-    await bind(server, address);
+    await bind(server, address, options.reusePort === true);
     server.on("error", (error) => options.onError?.(netError("accept", error), true, ""));
     server.on("drop", (dropped) => {
       const from = hostPort(dropped?.remoteAddress ?? "", dropped?.remotePort ?? 0);
@@ -82,7 +99,7 @@ class NodeNetwork implements NodeNet {
     return new NodeListener(server, address);
   }
 
-  dial(address: NetAddress, options: DialOptions, handler: ConnectionHandler): Connection {
+  dial(address: NetAddress, options: NodeDialOptions, handler: ConnectionHandler): Connection {
     const where = address.kind === "unix" ? address.path : hostPort(address.host, address.port);
     const names: ConnectionNames = {
       remoteAddress: where,
@@ -92,8 +109,8 @@ class NodeNetwork implements NodeNet {
     const dialling = `dial ${address.kind} ${where}`;
     const socket =
       options.tls === undefined
-        ? connect({ ...target(address), ...socketOptions })
-        : dialTls(address, options.tls);
+        ? connect({ ...target(address, options), ...socketOptions })
+        : dialTls(address, options, options.tls);
     socket.setNoDelay(true);
     const connection = new NodeConnection(socket, names, false, dialling);
     let timer: NodeJS.Timeout | undefined;
@@ -191,42 +208,62 @@ function tlsServer(
   };
   server.on("secureConnection", (socket) => {
     const connection = new NodeConnection(socket, namesOf(socket, network), true, "");
-    const refusal = verifier.verdict(socket);
-    if (refusal !== undefined) {
+    const refuse = (refusal: NetError): void => {
       connection.destroy();
       options.onError?.(refusal, false, connection.remoteAddress);
+    };
+    const refusal = verifier.verdict(socket);
+    if (refusal !== undefined) return refuse(refusal);
+    connection.tls = tlsInfo(socket, current.requireClientCertificate === true);
+    const leaf = current.matchesClientAddress ? socket.getPeerX509Certificate() : undefined;
+    if (leaf === undefined) {
+      connection.start(options.accept(connection));
       return;
     }
-    connection.tls = tlsInfo(socket, current.requireClientCertificate === true);
-    connection.start(options.accept(connection));
+    // Names may have to be looked up; until then the connection waits unread.
+    let gone = false;
+    const held = new HeldConnection(connection, () => {
+      gone = true;
+    });
+    connection.start(held);
+    void clientAddressProblem(leaf, socket.remoteAddress ?? "").then((problem) => {
+      if (gone) return;
+      if (problem !== undefined) refuse(problem);
+      else held.handOver(options.accept(connection));
+    });
   });
   server.on("tlsClientError", (error, socket) => {
     const failure = tlsFailure("tls handshake", error) ?? netError("tls handshake", error);
     options.onError?.(failure, false, namesOf(socket, network).remoteAddress);
     socket.destroy();
   });
-  if (options.acceptPlain === undefined && options.refreshTls === undefined) return server;
-
   // A server of its own in front, which hands sockets to the TLS one.
   const plain = options.acceptPlain;
   return createServer(socketOptions, (socket) => {
-    const shake = (): void => {
-      if (refresh(socket)) server.emit("connection", socket);
-      else socket.destroy();
+    const refuse = (code: string, text: string): void => {
+      options.onError?.(new NetError(code, text), false, namesOf(socket, network).remoteAddress);
+      socket.destroy();
     };
-    if (plain === undefined) return shake();
-    peekFirstByte(socket, (first) => {
-      if (first === tlsHandshakeRecord) shake();
-      else acceptPlain(socket, network, plain, options);
+    peekFirstByte(socket, refuse, (first) => {
+      if (first === tlsHandshakeRecord) {
+        if (refresh(socket)) server.emit("connection", socket);
+        else socket.destroy();
+      } else if (plain === undefined) {
+        refuse("TLS", "tls: first record does not look like a TLS handshake");
+      } else acceptPlain(socket, network, plain, options);
     });
   });
 }
 
-function peekFirstByte(socket: Socket, found: (byte: number) => void): void {
+function peekFirstByte(
+  socket: Socket,
+  refuse: (code: string, text: string) => void,
+  found: (byte: number) => void,
+): void {
   const stop = (): void => {
     clearTimeout(timer);
     socket.off("readable", look);
-    socket.off("end", giveUp);
+    socket.off("end", onEnd);
     socket.off("error", stop);
     socket.off("close", stop);
   };
@@ -237,21 +274,26 @@ function peekFirstByte(socket: Socket, found: (byte: number) => void): void {
     socket.unshift(chunk);
     found(chunk[0] as number);
   };
-  const giveUp = (): void => {
-    socket.destroy();
+  const onEnd = (): void => {
+    stop();
+    refuse("ECONNRESET", "EOF");
   };
-  const timer = setTimeout(giveUp, handshakeTimeoutMs);
+  const timer = setTimeout(() => {
+    stop();
+    refuse("TIMEOUT", "tls handshake: i/o timeout");
+  }, handshakeTimeoutMs);
   socket.on("readable", look);
-  socket.on("end", giveUp);
+  socket.on("end", onEnd);
   socket.on("error", stop);
   socket.on("close", stop);
 }
 
-async function bind(server: Server, address: NetAddress): Promise<void> {
+async function bind(server: Server, address: NetAddress, reusePort: boolean): Promise<void> {
   if (address.kind === "tcp") {
     const host = await bindHost(address.host);
     const what = `listen tcp ${hostPort(host, address.port)}: bind`;
-    return listening(server, { host, port: address.port, backlog }, what);
+    const options = { host, port: address.port, backlog, ...(reusePort ? { reusePort } : {}) };
+    return listening(server, options, what);
   }
   const what = `listen unix ${address.path}: bind`;
   try {
@@ -311,17 +353,20 @@ async function bindHost(host: string): Promise<string> {
   return chosen.address;
 }
 
-function target(address: NetAddress): { path: string } | { host: string; port: number } {
-  return address.kind === "unix"
-    ? { path: address.path }
-    : { host: address.host, port: address.port };
+function target(
+  address: NetAddress,
+  { localHost }: NodeDialOptions,
+): { path: string } | { host: string; port: number; localAddress?: string } {
+  if (address.kind === "unix") return { path: address.path };
+  const { host, port } = address;
+  return { host, port, ...(localHost === undefined ? {} : { localAddress: localHost }) };
 }
 
-function dialTls(address: NetAddress, options: TlsClientOptions): TLSSocket {
+function dialTls(address: NetAddress, dial: NodeDialOptions, options: TlsClientOptions): TLSSocket {
   const tls = lazyTls();
   const host = address.kind === "tcp" ? address.host : "";
   const secure = clientOptions(options, host, tls.checkServerIdentity);
-  return tls.connect({ ...target(address), ...socketOptions, ...secure });
+  return tls.connect({ ...target(address, dial), ...socketOptions, ...secure });
 }
 
 function namesOf(socket: Socket, network: Network): ConnectionNames {

@@ -17,6 +17,7 @@ import {
   type TlsServerOptions,
   utf8ToBytes,
 } from "@etcd-ts/base";
+import { alternativeNames } from "./alternative-names.ts";
 import { cipherList } from "./cipher-suites.ts";
 import { normalizeSerial, revokedSerials } from "./revocation-list.ts";
 
@@ -27,6 +28,8 @@ export interface NodeTlsServerOptions extends TlsServerOptions {
   readonly allowedHostnames?: readonly string[];
   /** The common name of the client's certificate must be one of these. */
   readonly allowedCommonNames?: readonly string[];
+  /** A client's certificate that names addresses or hosts must name the one that the client comes from. */
+  readonly matchesClientAddress?: boolean;
 }
 
 /** Options for `tls.createServer` and for `Server.setSecureContext`. */
@@ -171,31 +174,16 @@ function certificateText(code: string): string {
 }
 
 function peerCertificate(certificate: NodeCertificate): PeerCertificate {
-  const dnsNames: string[] = [];
-  const ipAddresses: string[] = [];
-  for (const name of alternativeNames(certificate.subjectaltname ?? "")) {
-    if (name.startsWith("DNS:")) dnsNames.push(name.slice(4));
-    else if (name.startsWith("IP Address:")) ipAddresses.push(name.slice(11));
-  }
-  return { commonName: commonName(certificate), dnsNames, ipAddresses };
+  return {
+    commonName: commonName(certificate),
+    ...alternativeNames(certificate.subjectaltname ?? ""),
+  };
 }
 
 /** Of several common names the last counts, as in Go. */
 function commonName(certificate: NodeCertificate): string {
   const name: unknown = certificate.subject?.CN;
   return Array.isArray(name) ? String(name.at(-1) ?? "") : String(name ?? "");
-}
-
-/** Node joins the names with ", " and writes those that contain odd characters as JSON strings. */
-function alternativeNames(text: string): string[] {
-  const names: string[] = [];
-  for (const match of text.matchAll(
-    /(DNS|IP Address|URI|email|othername|DirName):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g,
-  )) {
-    const value = match[2] as string;
-    names.push(`${match[1]}:${value.startsWith('"') ? (JSON.parse(value) as string) : value}`);
-  }
-  return names;
 }
 
 function validFor(leaf: X509Certificate, name: string): boolean {

@@ -57,6 +57,20 @@ test("errors name what was tried, on what, and why, as etcd's do", () =>
     });
   }));
 
+test("a folder below one that takes none is refused, where Node's own recursion never ends", () =>
+  inScratch(async (directory) => {
+    for (const path of ["/proc/none", "/proc/none/below"]) {
+      await assert.rejects(disk.makeDirectory(path), {
+        code: "not-found",
+        message: "mkdir /proc/none: no such file or directory",
+      });
+    }
+    // Two that make the same folders at once both succeed.
+    const path = `${directory}/a/b/c/d`;
+    await Promise.all([disk.makeDirectory(path), disk.makeDirectory(path)]);
+    assert.ok((await stat(path)).isDirectory());
+  }));
+
 test("a full disk is said to be full, and what was written stays", (context) =>
   inScratch(async (directory) => {
     const mountPoint = `${directory}/small`;

@@ -10,7 +10,7 @@ import {
   NetError,
   utf8ToBytes,
 } from "@etcd-ts/base";
-import { nodeHost, serveHttp1, silentLog } from "../src/index.ts";
+import { canReusePort, nodeHost, serveHttp1, silentLog } from "../src/index.ts";
 import { Recorder } from "./host-contract.ts";
 import { inScratch } from "./scratch.ts";
 
@@ -88,6 +88,51 @@ test("a host name is bound at its IPv4 address", async () => {
   assert.ok(listener.address.kind === "tcp");
   assert.equal(listener.address.host, "127.0.0.1");
   await listener.close();
+});
+
+test("a connection comes from the address that the dialler names", async () => {
+  const remotes: string[] = [];
+  const recorders: Recorder[] = [];
+  const listener = await net.listen(anywhere, {
+    accept: (connection) => {
+      remotes.push(connection.remoteAddress);
+      const recorder = new Recorder();
+      recorder.connection = connection;
+      recorders.push(recorder);
+      return recorder;
+    },
+  });
+  // All of 127.0.0.0/8 is this machine, but not everywhere.
+  if (process.platform === "linux") {
+    const dialling = new Recorder();
+    dialling.connection = net.dial(listener.address, { localHost: "127.0.0.2" }, dialling);
+    dialling.connection.write(utf8ToBytes("x"));
+    await dialling.opened;
+    dialling.connection.destroy();
+    await dialling.closed;
+    assert.match(remotes.join(), /^127\.0\.0\.2:\d+$/);
+  }
+  const nowhere = new Recorder();
+  nowhere.connection = net.dial(listener.address, { localHost: "192.0.2.1" }, nowhere);
+  assert.match((await nowhere.closed)?.message ?? "", /cannot assign requested address$/);
+  for (const recorder of recorders) {
+    recorder.connection.destroy();
+    await recorder.closed;
+  }
+  await listener.close();
+});
+
+test("which Node can share a port", () => {
+  const able = ["22.12.0", "22.20.1", "23.1.0", "24.0.0", "26.3.1"];
+  const unable = ["20.19.0", "22.1.0", "22.11.9", "23.0.0"];
+  assert.deepEqual(
+    able.filter((version) => canReusePort(version)),
+    able,
+  );
+  assert.deepEqual(
+    unable.filter((version) => canReusePort(version)),
+    [],
+  );
 });
 
 test("connections beyond the limit are closed", async () => {

@@ -2,6 +2,7 @@
 // own. Unknown keys are ignored, as etcd does. The YAML parser is loaded only here: it takes 50 ms.
 
 import { readFileSync } from "node:fs";
+import { systemCode, systemText } from "@etcd-ts/node";
 import { finish } from "./command-line.ts";
 import type { Draft, FlagName, ParsedConfig } from "./config.ts";
 import { defaultDraft, type FlagRow, flagRows, flagsByName } from "./flag-table.ts";
@@ -120,11 +121,9 @@ export async function readConfigFile(path: string): Promise<ParsedConfig> {
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const reason =
-      (cause as NodeJS.ErrnoException).code === "ENOENT"
-        ? "no such file or directory"
-        : (cause as Error).message;
-    throw new ConfigFileError(`open ${path}: ${reason}`, { cause });
+    // As Go says it: a folder can be opened and not read.
+    const tried = systemCode(cause) === "EISDIR" ? "read" : "open";
+    throw new ConfigFileError(`${tried} ${path}: ${systemText(cause)}`, { cause });
   }
   const { parse } = await import("yaml");
   let document: unknown;

@@ -1,12 +1,16 @@
 // One member as a process: listeners, member, rpc server and HTTP put together, and taken apart again.
 //
-//     bind peer and client listeners ──► open the member ──► serve peers, metrics ──► member is ready
-//         ──► serve clients ──► (signal) ──► GOAWAY, wait for running calls ──► stop the member ──► closed
+//     links to the other members ──► bind peer and client listeners ──► open the member ──► serve metrics
+//         ──► member is ready ──► serve clients ──► (signal) ──► GOAWAY, wait for running calls
+//         ──► stop the member ──► closed
+//
+// Other members reach the links from the moment in which the peer listener is bound: they must be able to
+// before anybody may find this member in the cluster.
 
 import { DiskError } from "@etcd-ts/base";
 import type { Backend } from "@etcd-ts/machine";
-import { gzip, type Http1Server, type NodeHost, serveHttp1 } from "@etcd-ts/node";
-import { RpcServer, type RpcServerObserver } from "@etcd-ts/rpc";
+import { type Http1Server, type NodeHost, serveHttp1 } from "@etcd-ts/node";
+import type { RpcServer } from "@etcd-ts/rpc";
 import {
   createCompactionPart,
   createLeasePart,
@@ -15,26 +19,24 @@ import {
   type MemberPart,
   type MetricFamily,
   memberMetrics,
-  RequestStats,
   rpcMetrics,
 } from "@etcd-ts/server";
-import { type Config, milliseconds, type ParsedConfig } from "./config.ts";
+import { defragmentAtStart } from "./bootstrap-defrag.ts";
+import { createClientRpc } from "./client-rpc.ts";
+import type { Config, FlagName, ParsedConfig } from "./config.ts";
 import { debugVars } from "./debug-vars.ts";
 import { parseFeatureGates } from "./feature-gates.ts";
 import { HandlingTimes } from "./handling-times.ts";
-import { HttpFront, http1Handler, http2Handler } from "./http-front.ts";
+import { type FrontKind, type FrontRequest, HttpFront, http1Handler } from "./http-front.ts";
 import { planClientListeners, planMetricsListeners, planPeerListeners } from "./listen-plan.ts";
-import { type ListenerTls, listenerTls } from "./listener-tls.ts";
-import { DaemonListener } from "./listeners.ts";
-import { memberListJson } from "./member-list-json.ts";
+import type { ListenerTls } from "./listener-tls.ts";
+import { type Acceptor, DaemonListener, httpOnly } from "./listeners.ts";
 import { memberOptions } from "./member-options.ts";
 import { metricsText } from "./metrics-text.ts";
-import {
-  buildFamilies,
-  openFileLimits,
-  processFamilies,
-  scrapeFamilies,
-} from "./process-metrics.ts";
+import { openFileLimit, reservedFileCount } from "./open-files.ts";
+import { createPeerSide, type PeerSide } from "./peer-side.ts";
+import type { Profiles } from "./pprof.ts";
+import { buildFamilies, processFamilies, scrapeFamilies } from "./process-metrics.ts";
 import { parseRetention } from "./retention.ts";
 import { startFields } from "./start-line.ts";
 import { urlTexts } from "./url.ts";
@@ -52,11 +54,6 @@ export interface DaemonSetup {
   onRemoved(): void;
 }
 
-/** gRPC's own overhead on top of the largest request, as in etcd. */
-const grpcOverheadBytes = 512 << 10;
-const recommendedRequestBytes = 10 << 20;
-/** Descriptors that are kept back from each listener's connections. */
-const reservedFileCount = 150;
 const httpGraceMs = 1000;
 const pollMs = 10;
 
@@ -67,7 +64,9 @@ export class Daemon {
   #clientListeners: DaemonListener[] = [];
   #metricsListeners: DaemonListener[] = [];
   #http: Http1Server[] = [];
+  #peers: PeerSide | undefined;
   #member: Member | undefined;
+  #profiles: Profiles | undefined;
   #rpc: RpcServer | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -80,12 +79,21 @@ export class Daemon {
   async start(): Promise<void> {
     const { host, parsed, ownVersion, hasData } = this.#setup;
     const config = this.#config;
-    const tls = listenerTls(parsed, host.clock.wallMs(), host.log);
-    await this.#bindListeners(tls);
+    const tls = await tlsOf(parsed, host);
+    const peers = createPeerSide(host, config, tls.peerDial);
+    this.#peers = peers;
+    await this.#bindListeners(tls, peers);
     host.log.info("starting an etcd server", startFields(config, ownVersion, hasData));
-    const member = await this.#openMember();
-    const front = this.#createFront(member);
-    this.#servePeers(front);
+    const member = await this.#openMember(peers);
+    if (config["enable-pprof"]) {
+      const { Profiles } = await import("./pprof.ts");
+      this.#profiles = await Profiles.start(host);
+      host.log.info("pprof is enabled", { path: "/debug/pprof" });
+    }
+    const front = this.#createFront(member, peers);
+    for (const { addressText } of this.#peerListeners) {
+      host.log.info("serving peer traffic", { address: addressText });
+    }
     await this.#serveMetrics(tls, front);
     host.log.info("now serving peer/client/metrics", {
       "local-member-id": member.memberId,
@@ -116,10 +124,11 @@ export class Daemon {
     }
   }
 
-  async #bindListeners(tls: ListenerTls): Promise<void> {
+  async #bindListeners(tls: ListenerTls, { links }: PeerSide): Promise<void> {
     const { host } = this.#setup;
     const config = this.#config;
-    const countMax = openFileLimits().soft - reservedFileCount;
+    const reusePort = config["socket-reuse-port"];
+    const unlimited = { connectionCountMax: Number.POSITIVE_INFINITY, reusePort };
     const failed = (error: Error): void => this.#setup.onFailed("listener", error);
     host.log.info("configuring peer listeners", {
       "listen-peer-urls": urlTexts(config["listen-peer-urls"]),
@@ -127,21 +136,23 @@ export class Daemon {
     const peers = planPeerListeners(config, tls.peer !== undefined, host.log);
     for (const planned of peers) {
       const listener = new DaemonListener(host, "peer", planned);
-      await listener.bind(tls.peer, Number.POSITIVE_INFINITY, failed);
+      listener.serve((connection) => links.accept(connection));
+      await listener.bind(tls.peer, unlimited, failed);
       this.#peerListeners.push(listener);
     }
     host.log.info("configuring client listeners", {
       "listen-client-urls": urlTexts(config["listen-client-urls"]),
     });
+    const limited = { connectionCountMax: openFileLimit() - reservedFileCount, reusePort };
     const clients = planClientListeners(config, tls.client !== undefined, host.log);
     for (const planned of clients) {
       const listener = new DaemonListener(host, "client", planned);
-      await listener.bind(planned.grpc ? tls.client : tls.clientHttp1, countMax, failed);
+      await listener.bind(planned.grpc ? tls.client : tls.clientHttp1, limited, failed);
       this.#clientListeners.push(listener);
     }
   }
 
-  async #openMember(): Promise<Member> {
+  async #openMember({ links, requests }: PeerSide): Promise<Member> {
     const { host } = this.#setup;
     const config = this.#config;
     const retention = parseRetention(
@@ -151,7 +162,13 @@ export class Daemon {
     const member = await Member.open({
       host,
       options: memberOptions(config),
-      openBackend: (folder) => this.#setup.openBackend(folder),
+      transport: links,
+      requests,
+      openBackend: async (folder) => {
+        const backend = await this.#setup.openBackend(folder);
+        await defragmentAtStart(backend, config["bootstrap-defrag-threshold-megabytes"], host);
+        return backend;
+      },
       createParts: (context) => {
         const compaction = createCompactionPart(context, retention);
         return [
@@ -183,14 +200,16 @@ export class Daemon {
     };
   }
 
-  #createFront(member: Member): HttpFront {
+  #createFront(member: Member, { links }: PeerSide): HttpFront {
     const { host } = this.#setup;
     const config = this.#config;
+    const profiles = this.#profiles;
     const handling = config.metrics === "extensive" ? new HandlingTimes(host.clock) : undefined;
     const rpc = this.#createRpc(member, handling, () => front);
     this.#rpc = rpc;
     const families: MetricFamily[] = [
       ...memberMetrics(member),
+      ...links.metricFamilies(),
       ...rpcMetrics(
         () => rpc.methodStats.values(),
         () => [rpc.counters],
@@ -203,7 +222,9 @@ export class Daemon {
       endpoints: member.http,
       metrics: () => metricsText([...families, ...scrapeFamilies(front.scrapes)]),
       debugVars: () => debugVars(member),
-      memberList: () => memberListJson(member),
+      ...(profiles === undefined
+        ? {}
+        : { profiles: (request: FrontRequest) => profiles.handle(request) }),
       cors: config.cors,
       hostWhitelist: config["host-whitelist"],
       log: host.log,
@@ -216,71 +237,24 @@ export class Daemon {
     handling: HandlingTimes | undefined,
     front: () => HttpFront,
   ): RpcServer {
-    const { host } = this.#setup;
-    const config = this.#config;
-    const requestBytes = config["max-request-bytes"];
-    if (requestBytes > recommendedRequestBytes) {
-      host.log.warn("exceeded recommended request limit", {
-        "max-request-bytes": requestBytes,
-        "recommended-request-bytes": recommendedRequestBytes,
-      });
-    }
-    const stats = this.#requestStats();
-    const observer = joined(handling?.observer, stats?.observer);
-    const http = config["listen-client-http-urls"].length === 0;
-    const http1 = http ? this.#http1(front, "client") : undefined;
-    return new RpcServer({
-      host,
-      methods: stats?.wrap(member.methods) ?? member.methods,
-      limits: {
-        receiveBytesMax: requestBytes + grpcOverheadBytes,
-        concurrentStreams: config["max-concurrent-streams"],
-      },
-      keepalive: keepaliveOf(config),
-      gzip: {
-        gzip: gzip.compress,
-        gunzip: (bytes, bytesMax) => {
-          try {
-            return gzip.decompress(bytes, bytesMax);
-          } catch (error) {
-            if (error instanceof RangeError) return undefined;
-            throw error;
-          }
-        },
-      },
-      ...(http1 === undefined
-        ? {}
-        : {
-            onHttp1: (connection, firstBytes) => http1.adopt(connection.detach(firstBytes)),
-            onHttp2: (exchange) => http2Handler(front(), exchange, host.log),
-          }),
-      ...(observer === undefined ? {} : { observer }),
-    });
+    const servesHttp = this.#config["listen-client-http-urls"].length === 0;
+    const http = servesHttp ? { http1: this.#http1(front, "client"), front } : undefined;
+    return createClientRpc(
+      this.#setup.host,
+      this.#config,
+      member.methods,
+      http,
+      handling?.observer,
+    );
   }
 
-  /** In a log of level debug every call is told of. */
-  #requestStats(): RequestStats | undefined {
-    const config = this.#config;
-    if (config["log-level"] !== "debug") return undefined;
-    const warnAfterMs = milliseconds(config["warning-unary-request-duration"]);
-    return new RequestStats(this.#setup.host, warnAfterMs);
-  }
-
-  #http1(front: () => HttpFront, kind: "client" | "peer" | "metrics"): Http1Server {
+  #http1(front: () => HttpFront, kind: FrontKind): Http1Server {
     const { log } = this.#setup.host;
     const server = serveHttp1((request, response) => {
       http1Handler(front(), kind, log)(request, response);
     });
     this.#http.push(server);
     return server;
-  }
-
-  #servePeers(front: HttpFront): void {
-    const http = this.#http1(() => front, "peer");
-    for (const listener of this.#peerListeners) {
-      this.#setup.host.log.info("serving peer traffic", { address: listener.addressText });
-      listener.serve({ http });
-    }
   }
 
   async #serveMetrics(tls: ListenerTls, front: HttpFront): Promise<void> {
@@ -290,21 +264,27 @@ export class Daemon {
     const http = this.#http1(() => front, "metrics");
     for (const plan of planned) {
       const listener = new DaemonListener(host, "metrics", plan);
-      await listener.bind(tls.clientHttp1, Number.POSITIVE_INFINITY, (error) =>
-        this.#setup.onFailed("listener", error),
+      await listener.bind(
+        tls.clientHttp1,
+        {
+          connectionCountMax: Number.POSITIVE_INFINITY,
+          reusePort: this.#config["socket-reuse-port"],
+        },
+        (error) => this.#setup.onFailed("listener", error),
       );
       this.#metricsListeners.push(listener);
-      listener.serve({ http });
+      listener.serve(httpOnly(http));
       host.log.info("serving metrics", { address: listener.addressText });
     }
   }
 
   #serveClients(front: HttpFront): void {
     const { log } = this.#setup.host;
-    const http = this.#http1(() => front, "client");
+    const http = httpOnly(this.#http1(() => front, "client"));
+    const rpc: Acceptor = (connection) => (this.#rpc as RpcServer).attach(connection);
     for (const listener of this.#clientListeners) {
       const { planned, addressText } = listener;
-      listener.serve(this.#rpc === undefined ? { http } : { http, rpc: this.#rpc });
+      listener.serve(planned.grpc ? rpc : http);
       log.info("ready to serve client requests");
       const traffic = planned.grpc ? (planned.http ? "grpc+http" : "grpc") : "http";
       const fields = { traffic, address: addressText };
@@ -334,6 +314,10 @@ export class Daemon {
     await this.#callsEnded(requestTimeoutMs);
     await this.#member?.stop();
     await rpcClosed;
+    // The member stopped them, if there was one.
+    this.#peers?.links.stop();
+    this.#peers?.requests.stop();
+    this.#profiles?.stop();
     await Promise.all(this.#http.map((server) => server.close(httpGraceMs)));
     for (const listener of this.#peerListeners) {
       log.info("stopping serving peer traffic", { address: listener.addressText });
@@ -362,33 +346,24 @@ export class Daemon {
   }
 }
 
-/** Both observers as one, of the ends of calls. */
-function joined(
-  first: RpcServerObserver | undefined,
-  second: RpcServerObserver | undefined,
-): RpcServerObserver | undefined {
-  if (first === undefined || second === undefined) return first ?? second;
-  return {
-    callEnded: (stats, call, code) => {
-      first.callEnded?.(stats, call, code);
-      second.callEnded?.(stats, call, code);
-    },
-  };
-}
+/** Flags without any of which there is no TLS, whatever the others say. */
+const tlsFlags: readonly FlagName[] = [
+  "cert-file",
+  "key-file",
+  "auto-tls",
+  "peer-cert-file",
+  "peer-key-file",
+  "peer-client-cert-file",
+  "peer-client-key-file",
+  "peer-trusted-ca-file",
+  "peer-auto-tls",
+];
 
-/** 0 asks for the gRPC library's own defaults. */
-function keepaliveOf(config: Config): {
-  minTimeMs: number;
-  intervalMs: number;
-  timeoutMs: number;
-} {
-  const minTimeMs = milliseconds(config["grpc-keepalive-min-time"]);
-  const intervalMs = milliseconds(config["grpc-keepalive-interval"]);
-  const timeoutMs = milliseconds(config["grpc-keepalive-timeout"]);
-  const given = intervalMs > 0 && timeoutMs > 0;
-  return {
-    minTimeMs: minTimeMs > 0 ? minTimeMs : 300_000,
-    intervalMs: given ? intervalMs : 7_200_000,
-    timeoutMs: given ? timeoutMs : 20_000,
-  };
+/** What has to do with certificates is loaded where there are some. */
+async function tlsOf(parsed: ParsedConfig, host: NodeHost): Promise<ListenerTls> {
+  if (!tlsFlags.some((name) => parsed.given.has(name))) {
+    return { client: undefined, clientHttp1: undefined, peer: undefined, peerDial: undefined };
+  }
+  const { listenerTls } = await import("./listener-tls.ts");
+  return await listenerTls(parsed, host);
 }

@@ -1,6 +1,6 @@
 // What is in the data folder before anybody touches it.
 
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import type { NodeLog } from "@etcd-ts/node";
 import { systemCode, systemText } from "@etcd-ts/node";
 
@@ -16,11 +16,13 @@ export function inspectDataDir(path: string, walDir: string, log: NodeLog): bool
       `${path} has a folder "proxy", of an etcd proxy before 3.6: remove it or choose another folder`,
     );
   }
-  if (existsSync(`${path}/member/snap/db`)) {
+  // Beside a store of ours it is a mistake that somebody made, and the member says so.
+  if (existsSync(`${path}/member/snap/db`) && !existsSync(`${path}/member/store`)) {
     throw new DataDirError(
-      `${path} is the data directory of a stock etcd (its database is ${path}/member/snap/db), and ` +
-        "etcd-ts does not take it over: go on serving it with stock etcd, or start etcd-ts on another " +
-        "--data-dir and copy the keys with etcdctl make-mirror",
+      `${path} is the data directory of a stock etcd (its database is ${path}/member/snap/db), which ` +
+        "cannot be opened in place: let this member join its cluster with an empty --data-dir " +
+        "(etcdctl member add), or save a snapshot from it (etcdctl snapshot save) and restore that " +
+        "into a new directory (etcdutl snapshot restore)",
     );
   }
   for (const name of names) {
@@ -38,14 +40,5 @@ function namesIn(path: string): string[] {
   } catch (error) {
     if (systemCode(error) === "ENOENT") return [];
     throw new DataDirError(`open ${path}: ${systemText(error)}`, { cause: error });
-  }
-}
-
-/** For certificates that are made before the member makes its folders. */
-export function makePrivateFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new DataDirError(`mkdir ${path}: ${systemText(error)}`, { cause: error });
   }
 }

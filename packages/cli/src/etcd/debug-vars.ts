@@ -3,16 +3,16 @@
 
 import { roleNames } from "@etcd-ts/raft";
 import type { Member } from "@etcd-ts/server";
-import { openFileLimits } from "./process-metrics.ts";
+import { openFileLimit } from "./open-files.ts";
 
 /** By raft's numbers. */
 const progressNames = ["StateProbe", "StateReplicate", "StateSnapshot"] as const;
 
 export function debugVars(member: Member): string {
-  const { soft } = openFileLimits();
+  const fileLimit = openFileLimit();
   const variables = {
     cmdline: ["etcd", ...process.argv.slice(2)],
-    file_descriptor_limit: Number.isFinite(soft) ? soft : 0,
+    file_descriptor_limit: Number.isFinite(fileLimit) ? fileLimit : 0,
     memstats: memoryFigures(),
     "raft.status": raftStatus(member),
   };

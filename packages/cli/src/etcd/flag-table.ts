@@ -291,7 +291,7 @@ text("logger", "zap", "Only 'zap': structured logging.");
 list(
   "log-outputs",
   "default",
-  "'default', 'stderr', 'stdout' or file names.",
+  "'default', 'stderr', 'stdout', 'systemd/journal' or file names.",
   flagTypes.uniqueYamlList,
 );
 text("log-level", "info", "'debug', 'info', 'warn', 'error', 'panic' or 'fatal'.");

@@ -3,13 +3,12 @@
 // sockets) and by HTTP/2 behind TLS (the rpc server's exchanges).
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { gzipSync } from "node:zlib";
 import type { Log } from "@etcd-ts/base";
 import type { HttpExchange, HttpHandler } from "@etcd-ts/rpc";
 import { getOnly, type HttpAnswer, type HttpEndpoints } from "@etcd-ts/server";
 import { splitHostPort } from "./url.ts";
 
-export type FrontKind = "client" | "metrics" | "peer";
+export type FrontKind = "client" | "metrics";
 
 export interface FrontRequest {
   readonly kind: FrontKind;
@@ -32,11 +31,11 @@ export interface FrontOptions {
   metrics(): string;
   /** The JSON of `/debug/vars`. */
   debugVars(): string;
+  /** With `--enable-pprof`. Resolves with undefined where the path is none of a profile. */
+  profiles?(request: FrontRequest): Promise<FrontAnswer | undefined>;
   readonly cors: readonly string[];
   readonly hostWhitelist: readonly string[];
   readonly log: Log;
-  /** For `/members` of the peer listener. */
-  memberList(): { readonly json: string; readonly clusterId: string };
 }
 
 const plainText = {
@@ -68,7 +67,6 @@ export class HttpFront {
   }
 
   async answer(request: FrontRequest): Promise<FrontAnswer> {
-    if (request.kind === "peer") return this.#peer(request);
     if (request.kind === "metrics") return this.#metricsListener(request);
     const host = request.header("host") ?? "";
     if (!request.secure && !this.#allowsHost(host)) return this.#misdirected(host);
@@ -82,7 +80,11 @@ export class HttpFront {
     const path = pathOf(request.target);
     if (path === "/metrics") return this.#metrics(request);
     if (path === "/debug/vars") return this.#debugVars(request);
-    return (await this.#options.endpoints.handle(request)) ?? notFound();
+    return (
+      (await this.#options.endpoints.handle(request)) ??
+      (await this.#options.profiles?.(request)) ??
+      notFound()
+    );
   }
 
   #debugVars(request: FrontRequest): FrontAnswer {
@@ -97,20 +99,6 @@ export class HttpFront {
     return (await this.#options.endpoints.handle(request)) ?? notFound();
   }
 
-  async #peer(request: FrontRequest): Promise<FrontAnswer> {
-    const path = pathOf(request.target);
-    if (path === "/version") return (await this.#options.endpoints.handle(request)) ?? notFound();
-    if (path !== "/members") return notFound();
-    const { json, clusterId } = this.#options.memberList();
-    const identity = { "X-Etcd-Cluster-ID": clusterId };
-    const refusal = getOnly(request);
-    if (refusal !== undefined) {
-      return { ...refusal, headers: { ...refusal.headers, ...identity } };
-    }
-    const headers = { "Content-Type": "application/json", ...identity };
-    return { status: 200, headers, body: `${json}\n` };
-  }
-
   #metrics(request: FrontRequest): FrontAnswer {
     this.scrapes.inFlight += 1;
     const text = this.#options.metrics();
@@ -123,6 +111,7 @@ export class HttpFront {
       request.header("accept-encoding") ?? "",
     );
     if (!acceptsGzip || text.length < gzipBytesMin) return { status: 200, headers, body: text };
+    const { gzipSync } = process.getBuiltinModule("node:zlib");
     const zipped = { ...headers, "Content-Encoding": "gzip" };
     return { status: 200, headers: zipped, body: gzipSync(text, { level: 1 }) };
   }

@@ -1,16 +1,18 @@
 // The sockets of the daemon. They are bound before the data folder is touched, so that a port in use costs
-// nothing, and serve when the member is ready: until then connections wait with their bytes unread.
+// nothing, and serve when the member is ready: until then connections wait with their bytes unread. Those of
+// other members do not wait: the links are there before the member and say for themselves that it is not.
 
 import type { Connection, ConnectionHandler, Listener, Log, NetAddress } from "@etcd-ts/base";
-import type { Http1Server, NodeHost } from "@etcd-ts/node";
-import type { RpcServer } from "@etcd-ts/rpc";
+import { HeldConnection, type Http1Server, type NodeHost } from "@etcd-ts/node";
 import { addressText, type PlannedListener } from "./listen-plan.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
-/** Where connections go once there is somebody to serve them. */
-export interface Destination {
-  readonly rpc?: RpcServer;
-  readonly http: Http1Server;
+/** Who takes the connections of a listener. */
+export type Acceptor = (connection: Connection) => ConnectionHandler;
+
+/** Serves HTTP/1.1 and nothing else. */
+export function httpOnly(http: Http1Server): Acceptor {
+  return (connection) => new HttpOnly(connection, http);
 }
 
 export class DaemonListener {
@@ -18,9 +20,9 @@ export class DaemonListener {
   readonly #host: NodeHost;
   readonly #log: Log;
   readonly #kind: "client" | "peer" | "metrics";
-  readonly #waiting = new Set<WaitingHandler>();
+  readonly #waiting = new Set<HeldConnection>();
   #listener: Listener | undefined;
-  #destination: Destination | undefined;
+  #acceptor: Acceptor | undefined;
   #failed: ((error: Error) => void) | undefined;
 
   constructor(host: NodeHost, kind: "client" | "peer" | "metrics", planned: PlannedListener) {
@@ -42,10 +44,11 @@ export class DaemonListener {
   /** Rejects with `NetError`. `failed` is called when the listener breaks later. */
   async bind(
     tls: TlsFiles | undefined,
-    connectionCountMax: number,
+    options: { connectionCountMax: number; reusePort: boolean },
     failed: (error: Error) => void,
   ): Promise<void> {
     this.#failed = failed;
+    const { connectionCountMax, reusePort } = options;
     const accept = (connection: Connection): ConnectionHandler => this.#accept(connection);
     this.#listener = await this.#host.net.listen(this.planned.address, {
       accept,
@@ -54,13 +57,15 @@ export class DaemonListener {
         : {}),
       ...(this.planned.secure && this.planned.plain ? { acceptPlain: accept } : {}),
       ...(Number.isFinite(connectionCountMax) ? { connectionCountMax } : {}),
+      reusePort,
       onError: (error, fatal, remoteAddress) => this.#onError(error, fatal, remoteAddress),
     });
   }
 
-  serve(destination: Destination): void {
-    this.#destination = destination;
-    for (const waiting of this.#waiting) waiting.handOver(this.#route(waiting.connection));
+  /** Before `bind`, too. */
+  serve(acceptor: Acceptor): void {
+    this.#acceptor = acceptor;
+    for (const waiting of this.#waiting) waiting.handOver(acceptor(waiting.connection));
     this.#waiting.clear();
   }
 
@@ -71,17 +76,10 @@ export class DaemonListener {
   }
 
   #accept(connection: Connection): ConnectionHandler {
-    if (this.#destination !== undefined) return this.#route(connection);
-    const waiting = new WaitingHandler(connection, () => this.#waiting.delete(waiting));
+    if (this.#acceptor !== undefined) return this.#acceptor(connection);
+    const waiting = new HeldConnection(connection, () => this.#waiting.delete(waiting));
     this.#waiting.add(waiting);
     return waiting;
-  }
-
-  #route(connection: Connection): ConnectionHandler {
-    const destination = this.#destination as Destination;
-    if (destination.rpc !== undefined && this.planned.grpc)
-      return destination.rpc.attach(connection);
-    return new HttpOnly(connection, destination.http);
   }
 
   #onError(error: Error, fatal: boolean, remoteAddress: string): void {
@@ -94,41 +92,6 @@ export class DaemonListener {
     if (isHangUp(error)) {
       this.#log.debug(`rejected connection on ${this.#kind} endpoint`, fields);
     } else this.#log.warn(`rejected connection on ${this.#kind} endpoint`, fields);
-  }
-}
-
-/** A connection from before the member was ready. */
-class WaitingHandler implements ConnectionHandler {
-  readonly connection: Connection;
-  readonly #gone: () => void;
-  #target: ConnectionHandler | undefined;
-
-  constructor(connection: Connection, gone: () => void) {
-    this.connection = connection;
-    this.#gone = gone;
-    connection.pause();
-  }
-
-  handOver(target: ConnectionHandler): void {
-    this.#target = target;
-    this.connection.resume();
-  }
-
-  onData(bytes: Uint8Array): void {
-    this.#target?.onData(bytes);
-  }
-
-  onDrain(): void {
-    this.#target?.onDrain();
-  }
-
-  onEnd(): void {
-    this.#target?.onEnd();
-  }
-
-  onClose(error: Error | undefined): void {
-    if (this.#target === undefined) this.#gone();
-    else this.#target.onClose(error);
   }
 }
 

@@ -6,8 +6,8 @@ import { type NodeLog, nodeHost, nodeLog, tuneEngine } from "@etcd-ts/node";
 import { toolVersion } from "../shared/version.ts";
 import type { ParsedConfig } from "./config.ts";
 import { inspectDataDir } from "./data-dir.ts";
-import { flagReference, usageText } from "./help.ts";
 import { notifyServiceManager } from "./notify.ts";
+import { openFileLimit, reservedFileCount } from "./open-files.ts";
 import { settleDefaults } from "./settle.ts";
 import { decideStart } from "./start.ts";
 import { goArchitecture, isSupportedArchitecture } from "./start-line.ts";
@@ -47,17 +47,21 @@ export async function main(): Promise<void> {
   }
   const decision = await decideStart(args, environment);
   switch (decision.kind) {
-    case "help":
+    case "help": {
+      const { flagReference, usageText } = await import("./help.ts");
       process.stderr.write(usageText());
       process.stdout.write(flagReference());
       return;
+    }
     case "version":
       process.stdout.write(versionText());
       return;
-    case "usage":
+    case "usage": {
+      const { usageText } = await import("./help.ts");
       process.stderr.write(`${decision.message}\n${usageText()}`);
       process.exit(2);
       break;
+    }
     case "bare":
       process.stderr.write(`${decision.message}\n`);
       process.exit(decision.exitCode);
@@ -90,9 +94,13 @@ async function run(
   } catch (error) {
     return fail("discovery failed", asError(error));
   }
-  if (!hasData && parsed.config["initial-cluster-state"] === "existing") {
-    const what = "--initial-cluster-state=existing without a member's data";
-    return fail("discovery failed", new Error(sentence(what)));
+  const fileLimit = openFileLimit();
+  if (fileLimit <= reservedFileCount) {
+    log.fatal("file descriptor limit of etcd process is too low; please set higher", {
+      limit: fileLimit,
+      "recommended-limit": reservedFileCount,
+    });
+    process.exit(1);
   }
   const [{ Daemon }, { LmdbBackend }] = await loadServer();
   let ending = false;
@@ -107,7 +115,15 @@ async function run(
       daemon.abandonSockets();
       fail(`${what} failed`, error);
     },
-    onRemoved: () => end("the member was removed"),
+    onRemoved() {
+      log.warn("server error", {
+        error: "the member has been permanently removed from the cluster",
+      });
+      log.warn("data-dir used by this member must be removed", {
+        "data-dir": parsed.config["data-dir"],
+      });
+      end("the member was removed");
+    },
   });
   const end = (reason: string): void => {
     ending = true;
@@ -116,6 +132,8 @@ async function run(
       (error: unknown) => fail(`failed to stop: ${reason}`, asError(error)),
     );
   };
+  // As in a Go program. Without this Node opens its debugger at the first and dies of the second.
+  process.on("SIGUSR1", () => {}).on("SIGUSR2", () => {});
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // Once: a second signal finds the default action and ends the process where it is.
     process.once(signal, () => {

@@ -1,7 +1,6 @@
 // systemd's readiness protocol (sd_notify) is a datagram to a unix socket, which Node cannot send. Where a
 // service manager waits for it, systemd's own command sends it for us.
 
-import { execFile } from "node:child_process";
 import type { Log } from "@etcd-ts/base";
 
 export function notifyServiceManager(
@@ -13,6 +12,7 @@ export function notifyServiceManager(
     log.info("successfully notified init daemon");
     return;
   }
+  const { execFile } = process.getBuiltinModule("node:child_process");
   execFile("systemd-notify", ["--ready", `--pid=${process.pid}`], (error) => {
     if (error === null) log.info("successfully notified init daemon");
     else log.warn("failed to notify init daemon", { error });

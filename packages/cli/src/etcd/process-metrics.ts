@@ -1,20 +1,21 @@
 // What the process says about itself: the names that Prometheus' client libraries use for every process, and
 // Node's own.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import type { Host } from "@etcd-ts/base";
 import { counter, gauge, type MetricFamily } from "@etcd-ts/server";
 import { featureGates, type GateStates } from "./feature-gates.ts";
+import { openFileLimit, processLimit, readProc } from "./open-files.ts";
 
 export function processFamilies(host: Host): MetricFamily[] {
   const startSeconds = (host.clock.wallMs() - process.uptime() * 1000) / 1000;
-  const limits = openFileLimits();
+  const fileLimit = openFileLimit();
   return [
     counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     }),
-    gauge("process_max_fds", "Maximum number of open file descriptors.", () => limits.soft),
+    gauge("process_max_fds", "Maximum number of open file descriptors.", () => fileLimit),
     counter(
       "process_network_receive_bytes_total",
       "Number of bytes received by the process over the network.",
@@ -40,7 +41,7 @@ export function processFamilies(host: Host): MetricFamily[] {
       "Maximum amount of virtual memory available in bytes.",
       () => addressSpaceLimit(),
     ),
-    gauge("os_fd_limit", "The file descriptor limit.", () => limits.soft),
+    gauge("os_fd_limit", "The file descriptor limit.", () => fileLimit),
     gauge("os_fd_used", "The number of used file descriptors.", openFileCount),
     gauge(
       "nodejs_heap_size_total_bytes",
@@ -113,22 +114,9 @@ export function scrapeFamilies(scrapes: { ok: number; inFlight: number }): Metri
   ];
 }
 
-/** Of this process; Infinity without a limit or where the system does not say. */
-export function openFileLimits(): { readonly soft: number } {
-  return { soft: limitOf("Max open files") };
-}
-
 function addressSpaceLimit(): number {
-  const limit = limitOf("Max address space");
+  const limit = processLimit("Max address space");
   return Number.isFinite(limit) ? limit : 2 ** 64;
-}
-
-function limitOf(name: string): number {
-  const line = readProc("limits")
-    .split("\n")
-    .find((candidate) => candidate.startsWith(name));
-  const soft = /\s(\d+|unlimited)\s/.exec(line?.slice(name.length) ?? "")?.[1];
-  return soft === undefined || soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
 }
 
 function openFileCount(): number {
@@ -152,13 +140,4 @@ function networkOctets(name: "InOctets" | "OutOctets"): number {
     .filter((line) => line.startsWith("IpExt:"));
   const column = lines[0]?.split(" ").indexOf(name) ?? -1;
   return column < 0 ? Number.NaN : Number(lines[1]?.split(" ")[column]);
-}
-
-/** "" where there is no /proc. */
-function readProc(name: string): string {
-  try {
-    return readFileSync(`/proc/self/${name}`, "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { NodeLog } from "@etcd-ts/node";
+import { formatDuration } from "../shared/go-duration.ts";
 import type { Config, ParsedConfig } from "./config.ts";
 import { flagsByName } from "./flag-table.ts";
 import {
@@ -14,6 +15,9 @@ import {
   splitHostPort,
   UrlError,
 } from "./url.ts";
+
+/** Nanoseconds: streams between members are kept alive by something every 1.7 seconds. */
+const raftTimeoutMin = 5_000_000_000n;
 
 export interface SettledCluster {
   readonly name: string;
@@ -46,6 +50,11 @@ export function settleDefaults(parsed: ParsedConfig, log: NodeLog): ParsedConfig
     const dataDir = `${config.name}.etcd`;
     log.warn("'data-dir' was empty; using default", { "data-dir": dataDir });
     changes["data-dir"] = dataDir;
+  }
+  for (const name of ["raft-read-timeout", "raft-write-timeout"] as const) {
+    if (config[name] >= raftTimeoutMin) continue;
+    log.info(`${name} increased to minimum value: ${formatDuration(raftTimeoutMin)}`);
+    changes[name] = raftTimeoutMin;
   }
   if (config["quota-backend-bytes"] === 0) changes["quota-backend-bytes"] = 2 ** 31;
   return { ...parsed, config: { ...config, ...changes } };

@@ -1,10 +1,10 @@
 // From arguments, environment and config file to a configuration that passed all checks, or to what to say
 // and how to exit. What is said before the logger is set up goes through one with the defaults.
 
-import { type NodeLog, nodeLog, systemText } from "@etcd-ts/node";
+import { type NodeLog, nodeLog } from "@etcd-ts/node";
 import { applyEnvironment, finish, parseCommandLine } from "./command-line.ts";
-import type { Config, ParsedConfig } from "./config.ts";
-import { ConfigFileError, readConfigFile } from "./config-file.ts";
+import type { ParsedConfig } from "./config.ts";
+import { LogOutputError, openLog } from "./open-log.ts";
 import { unsupported } from "./unsupported.ts";
 import { isLogLevel, ValidationError, validate, validateLogFlags } from "./validate.ts";
 
@@ -34,10 +34,7 @@ export async function decideStart(
   const path = String(line.draft["config-file"]) || (environment["ETCD_CONFIG_FILE"] ?? "");
   let parsed: ParsedConfig;
   if (path !== "") {
-    early.info(
-      "loaded server configuration, other configuration command line flags and environment variables will be ignored if provided",
-      { path },
-    );
+    const { ConfigFileError, readConfigFile } = await import("./config-file.ts");
     try {
       parsed = await readConfigFile(path);
     } catch (error) {
@@ -45,6 +42,10 @@ export async function decideStart(
       if (error.bare) return { kind: "bare", message: error.message, exitCode: 1 };
       return refuse(early, args, error.message);
     }
+    early.info(
+      "loaded server configuration, other configuration command line flags and environment variables will be ignored if provided",
+      { path },
+    );
   } else {
     const outcome = applyEnvironment(environment, line.draft, line.given, {
       used: (name, value) =>
@@ -65,10 +66,14 @@ export async function decideStart(
     if (outcome.kind === "bad-value") return refuse(early, args, outcome.message);
     parsed = finish(line.draft, line.given, false);
   }
-  return check(parsed, args, early);
+  return await check(parsed, args, early);
 }
 
-function check(parsed: ParsedConfig, args: readonly string[], early: NodeLog): StartDecision {
+async function check(
+  parsed: ParsedConfig,
+  args: readonly string[],
+  early: NodeLog,
+): Promise<StartDecision> {
   const { config, given } = parsed;
   try {
     validateLogFlags(config);
@@ -85,9 +90,10 @@ function check(parsed: ParsedConfig, args: readonly string[], early: NodeLog): S
   if (missing !== undefined) return refuse(early, args, missing);
   let log: NodeLog;
   try {
-    log = openLog(config);
+    log = await openLog(config);
   } catch (error) {
-    return refuse(early, args, `open log output: ${systemText(error)}`);
+    if (!(error instanceof LogOutputError)) throw error;
+    return refuse(early, args, error.message);
   }
   try {
     validate(parsed);
@@ -106,15 +112,6 @@ function check(parsed: ParsedConfig, args: readonly string[], early: NodeLog): S
   }
   log.info("Running: ", { args });
   return { kind: "start", parsed, log };
-}
-
-function openLog(config: Config): NodeLog {
-  const level = config["log-level"];
-  return nodeLog({
-    ...(isLogLevel(level) ? { level } : {}),
-    format: config["log-format"] === "console" ? "console" : "json",
-    outputs: config["log-outputs"],
-  });
 }
 
 function warn({ config }: ParsedConfig, log: NodeLog): void {

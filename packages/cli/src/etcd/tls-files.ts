@@ -2,19 +2,15 @@
 // and read again when they changed, the authorities are read once, as etcd does. `--auto-tls` puts files
 // into the data folder first and goes on from there.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
+import type { Host } from "@etcd-ts/base";
 import {
   knownCipherSuite,
   type NodeTlsServerOptions,
   selfSignedCertificate,
   systemText,
 } from "@etcd-ts/node";
-import { makePrivateFolder } from "./data-dir.ts";
-
-export class TlsFileError extends Error {
-  override readonly name = "TlsFileError";
-}
+import { fileStamps, readAuthorities, readBytes, readPair, TlsFileError } from "./pem-files.ts";
 
 export interface TlsFileOptions {
   readonly certFile: string;
@@ -24,6 +20,8 @@ export interface TlsFileOptions {
   readonly requireClientCertificate: boolean;
   readonly allowedHostnames: readonly string[];
   readonly allowedCommonNames: readonly string[];
+  /** A client's certificate must be for the address that it comes from, if it names any. */
+  readonly matchesClientAddress: boolean;
   readonly cipherSuites: readonly string[];
   readonly minVersion: string;
   readonly maxVersion: string;
@@ -44,8 +42,7 @@ export class TlsFiles {
       throw new TlsFileError(`unexpected TLS cipher suite ${JSON.stringify(unknown)}`);
     }
     if (options.trustedCaFile !== "") {
-      this.#trustedCaPem = readText(options.trustedCaFile);
-      parsedCertificate(options.trustedCaFile, this.#trustedCaPem);
+      this.#trustedCaPem = readAuthorities(options.trustedCaFile);
     }
     this.#stamp = this.#look();
     this.#loaded = this.#load();
@@ -63,23 +60,15 @@ export class TlsFiles {
 
   #load(): NodeTlsServerOptions {
     const options = this.#options;
-    const certificatePem = readText(options.certFile);
-    const keyPem = readText(options.keyFile);
-    const key = parsedKey(options.keyFile, keyPem);
-    if (!parsedCertificate(options.certFile, certificatePem).checkPrivateKey(key)) {
-      throw new TlsFileError(
-        `${options.keyFile} is not the key of ${options.certFile}: tls: private key does not match public key`,
-      );
-    }
     return {
-      certificatePem,
-      keyPem,
+      ...readPair(options.certFile, options.keyFile),
       alpn: options.alpn,
       ...(this.#trustedCaPem === undefined ? {} : { trustedCaPem: this.#trustedCaPem }),
       requireClientCertificate: options.requireClientCertificate || options.trustedCaFile !== "",
       ...(options.crlFile === "" ? {} : { crlDer: readBytes(options.crlFile) }),
       allowedHostnames: options.allowedHostnames,
       allowedCommonNames: options.allowedCommonNames,
+      matchesClientAddress: options.matchesClientAddress,
       cipherSuites: options.cipherSuites,
       minVersion: options.minVersion === "TLS1.3" ? "TLSv1.3" : "TLSv1.2",
       ...(options.maxVersion === ""
@@ -91,7 +80,7 @@ export class TlsFiles {
   /** Changes when a file was written or replaced. */
   #look(): string {
     const { certFile, keyFile, crlFile } = this.#options;
-    return [certFile, keyFile, crlFile].map(fileStamp).join();
+    return fileStamps([certFile, keyFile, crlFile]);
   }
 }
 
@@ -101,11 +90,13 @@ export interface AutoTlsRequest {
   readonly dataDir: string;
   readonly hosts: readonly string[];
   readonly validYears: number;
-  readonly nowMs: number;
+  readonly host: Pick<Host, "clock" | "disk">;
 }
 
 /** The files of a certificate made by this member; those of an earlier start stay. */
-export function autoTlsFiles(request: AutoTlsRequest): { certFile: string; keyFile: string } {
+export async function autoTlsFiles(
+  request: AutoTlsRequest,
+): Promise<{ certFile: string; keyFile: string }> {
   const folder = `${request.dataDir}/fixtures/${request.kind}`;
   const certFile = `${folder}/cert.pem`;
   const keyFile = `${folder}/key.pem`;
@@ -114,11 +105,11 @@ export function autoTlsFiles(request: AutoTlsRequest): { certFile: string; keyFi
   if (request.validYears === 0) {
     throw new TlsFileError("selfSignedCertValidity is invalid,it should be greater than 0");
   }
-  makePrivateFolder(folder);
+  await request.host.disk.makeDirectory(folder);
   const made = selfSignedCertificate(
     [...new Set(request.hosts)],
     request.validYears * 365,
-    request.nowMs,
+    request.host.clock.wallMs(),
   );
   writePrivate(keyFile, made.keyPem);
   writePrivate(certFile, made.certificatePem);
@@ -131,41 +122,4 @@ function writePrivate(path: string, text: string): void {
   } catch (cause) {
     throw new TlsFileError(`open ${path}: ${systemText(cause)}`, { cause });
   }
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new TlsFileError(`open ${path}: ${systemText(cause)}`, { cause });
-  }
-}
-
-function readText(path: string): string {
-  return Buffer.from(readBytes(path)).toString("utf8");
-}
-
-/** The first certificate of a file. */
-function parsedCertificate(path: string, pem: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (cause) {
-    const text = "tls: failed to find any PEM data in certificate input";
-    throw new TlsFileError(`${path}: ${text}`, { cause });
-  }
-}
-
-function parsedKey(path: string, pem: string): KeyObject {
-  try {
-    return createPrivateKey(pem);
-  } catch (cause) {
-    const text = "tls: failed to find any PEM data in key input";
-    throw new TlsFileError(`${path}: ${text}`, { cause });
-  }
-}
-
-function fileStamp(path: string): string {
-  if (path === "") return "";
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found === undefined ? "none" : `${found.ino}.${found.mtimeNs}.${found.size}`;
 }

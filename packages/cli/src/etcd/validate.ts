@@ -6,6 +6,7 @@ import { formatDuration } from "../shared/go-duration.ts";
 import { quoteList } from "../shared/go-quote.ts";
 import type { Config, FlagName, ParsedConfig } from "./config.ts";
 import { parseFeatureGates } from "./feature-gates.ts";
+import { parseRotation, RotationError } from "./rotation-config.ts";
 import { type EtcdUrl, hostnameOf, isIpText, isUnix } from "./url.ts";
 
 export class ValidationError extends Error {
@@ -48,10 +49,11 @@ const logChecks: readonly Check[] = [
       return "--log-outputs requires a single file path when --log-rotate-config-json is defined";
     }
     try {
-      JSON.parse(config["log-rotation-config-json"]);
+      parseRotation(config["log-rotation-config-json"]);
       return undefined;
     } catch (error) {
-      return `invalid log rotation config: ${(error as Error).message}`;
+      if (!(error instanceof RotationError)) throw error;
+      return `invalid log rotation config: ${error.message}`;
     }
   },
 ];

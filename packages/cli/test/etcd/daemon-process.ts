@@ -9,6 +9,9 @@ import { fileURLToPath } from "node:url";
 
 export const binary: string = fileURLToPath(new URL("../../../../../bin/etcd", import.meta.url));
 
+/** Long enough for a machine that is busy with other things. */
+const lineTimeoutMs = 60_000;
+
 export interface LogLine {
   readonly level: string;
   readonly msg: string;
@@ -55,11 +58,21 @@ export class DaemonProcess {
 
   /** The first line with this message. */
   async line(message: string): Promise<LogLine> {
-    for (;;) {
-      const found = this.lines.find((line) => line.msg === message);
-      if (found !== undefined) return found;
-      if (this.#isOver) throw new Error(`ended without "${message}":\n${this.text()}`);
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wake();
+    }, lineTimeoutMs);
+    try {
+      for (;;) {
+        const found = this.lines.find((line) => line.msg === message);
+        if (found !== undefined) return found;
+        if (this.#isOver) throw new Error(`ended without "${message}":\n${this.text()}`);
+        if (late) throw new Error(`no "${message}" in ${lineTimeoutMs} ms:\n${this.text()}`);
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 

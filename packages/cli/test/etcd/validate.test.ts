@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { canReusePort } from "@etcd-ts/node";
 import { finish, parseCommandLine } from "../../src/etcd/command-line.ts";
 import type { ParsedConfig } from "../../src/etcd/config.ts";
 import { unsupported } from "../../src/etcd/unsupported.ts";
@@ -123,16 +124,23 @@ test("the other refusals", () => {
   assert.equal(problem("--listen-peer-urls=http://[::1]:1,http://0.0.0.0:2"), "");
 });
 
+test("how to rotate the log is checked", () => {
+  const rotation = (text: string): string =>
+    problem("--enable-log-rotation", "--log-outputs=/x", `--log-rotation-config-json=${text}`);
+  assert.equal(rotation('{"maxsize": 1, "MaxAge": 2, "localtime": true}'), "");
+  const invalid = /^invalid log rotation config: /;
+  for (const text of ["", "[]", "{", '{"maxsize": "1"}', '{"maxage": -1}', '{"compress": 1}']) {
+    assert.match(rotation(text), invalid, text);
+  }
+});
+
 test("what is not supported yet is refused by name, its default is not", () => {
   const refused: readonly (readonly [string[], string])[] = [
-    [["--memory-mlock"], "--memory-mlock"],
-    [["--enable-pprof"], "--enable-pprof"],
-    [["--force-new-cluster"], "--force-new-cluster"],
     [["--discovery-srv=example.com"], "--discovery-srv"],
     [["--auth-token=jwt,pub-key=x"], "--auth-token=jwt,pub-key=x"],
-    [["--log-outputs=systemd/journal"], "--log-outputs=systemd/journal"],
     [["--feature-gates=PriorityRequest=true"], "--feature-gates=PriorityRequest=true"],
-    [["--feature-gates=AllAlpha=true"], "--feature-gates=PriorityRequest=true"],
+    [["--feature-gates=CompactHashCheck=true"], "--feature-gates=CompactHashCheck=true"],
+    [["--feature-gates=AllAlpha=true"], "--feature-gates=CompactHashCheck=true"],
   ];
   for (const [args, what] of refused) {
     assert.equal(
@@ -140,6 +148,16 @@ test("what is not supported yet is refused by name, its default is not", () => {
       `${what} is not supported by this version of etcd-ts`,
     );
   }
+  // Where there is more to say than that.
+  const mlock = /^--memory-mlock is not supported by this version of etcd-ts: Node\.js cannot/;
+  assert.match(unsupported(parse("--memory-mlock")) ?? "", mlock);
+  const gateway = /^--enable-grpc-gateway is not supported .*: the JSON gateway is not served yet/;
+  assert.match(unsupported(parse("--enable-grpc-gateway")) ?? "", gateway);
+  const port = unsupported(parse("--socket-reuse-port"));
+  if (canReusePort()) assert.equal(port, undefined);
+  else assert.match(port ?? "", /^--socket-reuse-port needs Node\.js 22\.12, 23\.1 or later/);
   assert.equal(unsupported(parse()), undefined);
+  assert.equal(unsupported(parse("--enable-grpc-gateway=false")), undefined);
+  assert.equal(unsupported(parse("--force-new-cluster", "--enable-pprof")), undefined);
   assert.equal(unsupported(parse("--memory-mlock=false", "--bcrypt-cost=10")), undefined);
 });

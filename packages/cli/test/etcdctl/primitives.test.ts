@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { parseCompare, parseOperation } from "../../src/etcdctl/commands/txn.ts";
 import { applyEnvironment } from "../../src/etcdctl/environment.ts";
 import { globalFlags } from "../../src/etcdctl/options.ts";
+import { peerUrlProblem } from "../../src/etcdctl/peer-urls.ts";
 import { prefixEnd } from "../../src/etcdctl/values.ts";
 import { watchArguments } from "../../src/etcdctl/watch-arguments.ts";
 import { parseCsv } from "../../src/shared/csv.ts";
@@ -264,4 +265,44 @@ test("variables complete the flags of the command line", () => {
   const conflict = run({ ETCDCTL_ENDPOINTS: "" }, { endpoints: "a:1" });
   assert.equal(conflict.ok, false);
   assert.deepEqual(conflict.lines, ["fatal conflicting ETCDCTL_ENDPOINTS"]);
+});
+
+test("peer URLs are judged as Go judges them", () => {
+  const fine = ["http://a:", "http://a:99999", "http://:0", "http://a:1?q", "http://a:1#f"];
+  fine.push("http://u@a:1", "http://[::1]:1", "http://[fe80::1%25eth0]:1", "HTTP://A:1");
+  fine.push(" https://a:1 ", "http://\u00e9:1", 'http://a"b:1', "http://a%e9:1", "http://a:1?%zz");
+  fine.push("unix:1", "unix://", "unix:///tmp/x", "unixs://a:1/p");
+  for (const url of fine) assert.equal(peerUrlProblem(url), undefined, url);
+  const form = 'URL address does not have the form "host:port"';
+  for (const url of ["http://", "http:", "http://a", "http://[::1]", "http:a:1", "http:///x"]) {
+    assert.equal(peerUrlProblem(url), `${form}: ${url}`);
+  }
+  for (const url of ["http://::1:1", "http://a:1:2"]) {
+    assert.equal(peerUrlProblem(url), `${form}: ${url}`);
+  }
+  assert.equal(peerUrlProblem("http://a:1/"), "URL must not contain a path: http://a:1/");
+  for (const url of ["", "a", "/a", "a:1", "http//a:1", "ftp://a:1/x", "mailto:x", "*"]) {
+    assert.equal(peerUrlProblem(url), `URL scheme must be http, https, unix, or unixs: ${url}`);
+  }
+  const wrong: [string, string][] = [
+    ["http://a:b", 'invalid port ":b" after host'],
+    ["http://a:-1", 'invalid port ":-1" after host'],
+    ["http://[a]b:1", 'invalid port "b:1" after host'],
+    ["http://[::1:1", "missing ']' in host"],
+    ["http://a b:1", 'invalid character " " in host name'],
+    ["http://a\\b:1", 'invalid character "\\\\" in host name'],
+    ["http://a%zz:1", 'invalid URL escape "%zz"'],
+    ["http://a%41:1", 'invalid URL escape "%41"'],
+    ["http://[fe80::1%eth0]:1", 'invalid URL escape "%et"'],
+    ["http://a:1/%zz", 'invalid URL escape "%zz"'],
+    ["http://a:1#%zz", 'invalid URL escape "%zz"'],
+    ["http://a\x01:1", "net/url: invalid control character in URL"],
+    ["http://u:p w@a:1", "net/url: invalid userinfo"],
+    ["://a:1", "missing protocol scheme"],
+    ["1http://a:1", "first path segment in URL cannot contain colon"],
+    ["10.0.0.1:1", "first path segment in URL cannot contain colon"],
+  ];
+  for (const [url, why] of wrong) {
+    assert.equal(peerUrlProblem(url), `parse ${quote(url)}: ${why}`);
+  }
 });

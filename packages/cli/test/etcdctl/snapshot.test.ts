@@ -88,7 +88,7 @@ describe("snapshots", () => {
       late,
     ]);
     assert.equal(exit, 5);
-    assert.match(stderr, /Error: could not write snapshot: context deadline exceeded\n$/);
+    assert.match(stderr, /\nError: context deadline exceeded\n$/);
     assert.equal(existsSync(late) || existsSync(`${late}.part`), false);
   });
 
