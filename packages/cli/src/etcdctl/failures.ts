@@ -12,11 +12,20 @@ import { ExitCode, Failure } from "../shared/exit.ts";
 export function messageOf(error: unknown): string {
   if (error instanceof ApiError) return error.message;
   if (error instanceof RpcError) {
-    if (error.code === Status.deadlineExceeded) return "context deadline exceeded";
-    if (error.code === Status.cancelled) return "context canceled";
+    // A member may notice before we do that the time is over, and then calls it cancelled.
+    if (error.code === Status.deadlineExceeded || error.code === Status.cancelled) {
+      return "context deadline exceeded";
+    }
     return rpcErrorText(error);
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether no member was reached at all. */
+export function isNotConnected(error: unknown): boolean {
+  return (
+    error instanceof RpcError && /waiting for connections|^latest balancer/.test(error.message)
+  );
 }
 
 /** Whether the error is an answer or a failure of a call, rather than a bug of ours. */

@@ -7,8 +7,11 @@ import { readTlsFiles } from "./tls-files.ts";
 
 const metric = "process_resident_memory_bytes";
 
-/** Resident memory of the first endpoint's process; throws when it does not tell. */
-export async function residentBytes({ client, flags }: Session): Promise<number> {
+/** Resident memory of the first endpoint's process; throws when it does not tell, or when `signal` fires first. */
+export async function residentBytes(
+  { client, flags }: Session,
+  signal?: AbortSignal,
+): Promise<number> {
   const endpoint = client.endpoints[0] as string;
   const url = `${endpoint.includes("://") ? endpoint : `http://${endpoint}`}/metrics`;
   const tls = readTlsFiles({
@@ -20,6 +23,7 @@ export async function residentBytes({ client, flags }: Session): Promise<number>
     serverName: "",
   });
   const page = await fetchText(url, {
+    ...(signal === undefined ? {} : { signal }),
     ...(tls?.certificatePem === undefined ? {} : { cert: tls.certificatePem }),
     ...(tls?.keyPem === undefined ? {} : { key: tls.keyPem }),
     ...(tls?.trustedCaPem === undefined ? {} : { ca: tls.trustedCaPem }),
@@ -30,10 +34,10 @@ export async function residentBytes({ client, flags }: Session): Promise<number>
   return Number(found[1]);
 }
 
-function fetchText(url: string, tls: Readonly<Record<string, unknown>>): Promise<string> {
+function fetchText(url: string, options: RequestOptions): Promise<string> {
   const get = url.startsWith("https:") ? httpsGet : httpGet;
   return new Promise((resolve, reject) => {
-    const request = get(url, tls as RequestOptions, (response) => {
+    const request = get(url, options, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (chunk: Buffer) => parts.push(chunk));
       response.on("end", () => resolve(Buffer.concat(parts).toString("utf8")));

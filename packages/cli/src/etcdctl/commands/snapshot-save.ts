@@ -10,7 +10,7 @@ import { ExitCode, Failure } from "../../shared/exit.ts";
 import { formatMilliseconds } from "../../shared/go-duration.ts";
 import { humanBytes } from "../../shared/humanize.ts";
 import type { Output } from "../../shared/output.ts";
-import { isCallError, messageOf } from "../failures.ts";
+import { isCallError, isNotConnected, messageOf } from "../failures.ts";
 import { type Session, withClient } from "../session.ts";
 
 /** Length of the digest behind the database, whose pages are multiples of 512. */
@@ -97,6 +97,7 @@ async function download(
       tail = Uint8Array.from(pending.subarray(certain));
     }
   } catch (error) {
+    if (isNotConnected(error)) throw interrupted(messageOf(error));
     if (isCallError(error)) throw interrupted(`could not write snapshot: ${messageOf(error)}`);
     throw interrupted(`could not write snapshot: write ${path}: ${systemText(error)}`);
   }
