@@ -6,14 +6,18 @@
 // Good only while nobody writes the file. What is not in the format below is refused (`open` gives nothing back, a
 // cursor does the work), what breaks its rules is damage.
 //
+// It also looks at a file before LMDB does (`checkDataFile`): LMDB trusts what it maps, and a damaged meta page or a
+// file that was cut off would end the process by a signal, without a word.
+//
 //     file    pages; 0 and 1 are meta pages, the one with the higher transaction counts
 //     page    0   u64 number · u64 transaction · u16 - · u16 kind (1 branch, 2 leaf, 4 large value, 8 meta)
 //             20  u16 bytes of the table behind this head · u16 -
 //             24  u16 place of each node, counted from 24, in the order of the keys
 //     meta    24  u32 magic · u32 version
+//             32  u64 address of the map, 0 · u64 bytes of the map
 //             48  tree of free pages (its first u32: bytes of a page) · 96 tree of the buckets' trees
-//             152 u64 transaction
-//     tree    0   u32 - · u16 - · u16 height, 0: empty · u64 ×4 - · u64 number of the root page
+//             144 u64 last page in use · u64 transaction
+//     tree    0   u32 - · u16 flags · u16 height, 0: empty · u64 ×4 - · u64 number of the root page
 //     node    0   u32 bytes of the value · u16 flags (1: on large value pages, 2: a tree) · u16 bytes of the key
 //             8   key · value, or number of the first large value page
 //             in a branch page: u48 number of the child · u16 bytes of the key · key; the first has none
@@ -32,9 +36,14 @@ const two32 = 0x1_0000_0000;
 const branchPage = 1;
 const leafPage = 2;
 const largePage = 4;
+const metaPage = 8;
 const largeValue = 1;
 const treeValue = 2;
 const heightMax = 32;
+/** Free pages behind the end of the file that were given out but not written. */
+const unwrittenPagesMax = 4096;
+/** What a process can map. */
+const mapBytesMax = 2 ** 47;
 /** Pages that are read at once. */
 const runPages = 32;
 
@@ -60,7 +69,10 @@ export class DataFile {
   readonly #file: number;
   readonly #fileBytes: number;
   readonly #pageBytes: number;
+  readonly #lastPage: number;
   readonly #buckets: Tree;
+  /** Which pages are free. */
+  readonly #free: Tree;
   readonly #leaves: PageBlock;
   readonly #large: PageBlock = new PageBlock(0);
   /** Branch pages on the way, by their height. */
@@ -82,7 +94,9 @@ export class DataFile {
     this.#file = file;
     this.#fileBytes = fstatSync(file).size;
     this.#pageBytes = meta.pageBytes;
+    this.#lastPage = meta.lastPage;
     this.#buckets = meta.buckets;
+    this.#free = meta.free;
     this.#leaves = new PageBlock(runPages * meta.pageBytes);
   }
 
@@ -94,6 +108,31 @@ export class DataFile {
   scan(bucket: string, from: Bytes, visit: VisitSpans): void {
     const tree = this.#find(bucket);
     if (tree !== undefined) this.#walk(tree.root, tree.height, from, visit);
+  }
+
+  /**
+   * Walks all trees but those of the buckets `unless`, which are read as a whole anyway, before anybody else looks at them. Of
+   * those only the root is checked; with `unless` undefined, everything.
+   */
+  check(unless: string | undefined): void {
+    const ignore = (): boolean => true;
+    this.#walk(this.#free.root, this.#free.height, emptyBytes, ignore);
+    const names: { name: string; tree: Tree }[] = [];
+    const { root, height } = this.#buckets;
+    this.#walk(root, height, emptyBytes, (keys, keyStart, keyEnd, values, start, end) => {
+      if (end - start !== treeBytes) throw this.#damaged(root, "no tree under its name");
+      const view = new DataView(values.buffer, values.byteOffset);
+      const name = Buffer.from(keys.subarray(keyStart, keyEnd)).toString("latin1");
+      names.push({ name, tree: readTree(view, start) });
+      return true;
+    });
+    for (const { name, tree } of names) {
+      if (name !== `${unless}\0`) this.#walk(tree.root, tree.height, emptyBytes, ignore);
+      else if (tree.height > 0) {
+        this.#read(tree.root, this.#leaves.bytes, this.#pageBytes);
+        this.#check(this.#leaves, 0, tree.root, tree.height > 1 ? branchPage : leafPage);
+      }
+    }
   }
 
   /** The tree of a bucket. */
@@ -247,6 +286,7 @@ export class DataFile {
   }
 
   #checkReach(page: number, size: number): void {
+    if (page > this.#lastPage) throw this.#damaged(page, "a page that is not in use");
     if (page * this.#pageBytes + size > this.#fileBytes) {
       throw this.#damaged(page, "beyond the end of the file");
     }
@@ -266,7 +306,95 @@ interface Tree {
 interface Meta {
   readonly pageBytes: number;
   readonly buckets: Tree;
+  readonly free: Tree;
+  readonly lastPage: number;
   readonly transaction: number;
+  /** Of the two trees. */
+  readonly flags: number;
+}
+
+/**
+ * Throws `CorruptionError` when LMDB could not work with the file safely: a meta page that is none, pages that are missing
+ * at the end, a tree that leads nowhere. `unless`: a bucket that is going to be read through `DataFile` first. A file
+ * that does not exist, or is empty, is fine: LMDB makes a new one of it.
+ */
+export function checkDataFile(path: string, unless: string): void {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  let meta: Meta;
+  let fileBytes: number;
+  try {
+    fileBytes = fstatSync(file).size;
+    if (fileBytes === 0) return;
+    meta = checkedMeta(path, file, fileBytes);
+  } finally {
+    closeSync(file);
+  }
+  const data = DataFile.open(path);
+  if (data === undefined) throw new CorruptionError(path, 0, "no meta page of LMDB");
+  try {
+    // Pages behind the end can be free ones that were never written. Then everything must be looked at.
+    const isShort = (meta.lastPage + 1) * meta.pageBytes > fileBytes;
+    data.check(isShort ? undefined : unless);
+  } finally {
+    data.close();
+  }
+}
+
+/** The meta page that LMDB would take, once both are what they must be. */
+function checkedMeta(path: string, file: number, fileBytes: number): Meta {
+  const first = checkMeta(path, file, 0, 0, fileBytes);
+  const second = checkMeta(path, file, 1, first.pageBytes, fileBytes);
+  if (second.pageBytes !== first.pageBytes) {
+    throw new CorruptionError(path, first.pageBytes, "the meta pages differ in the size of a page");
+  }
+  if (second.flags !== first.flags) {
+    throw new CorruptionError(
+      path,
+      first.pageBytes,
+      "the meta pages differ in what trees they have",
+    );
+  }
+  return first.transaction > second.transaction ? first : second;
+}
+
+function checkMeta(
+  path: string,
+  file: number,
+  number: number,
+  position: number,
+  fileBytes: number,
+): Meta {
+  const damaged = (what: string): CorruptionError =>
+    new CorruptionError(path, position, `meta page ${number}: ${what}`);
+  if (position + metaBytes > fileBytes) throw damaged("the file is cut off");
+  const bytes = new Uint8Array(metaBytes);
+  readSync(file, bytes, 0, metaBytes, position);
+  const view = new DataView(bytes.buffer);
+  if (view.getUint32(24, true) !== magic) throw damaged("not one of LMDB");
+  if (view.getUint32(28, true) !== version) {
+    throw damaged(`version ${view.getUint32(28, true)} of LMDB's format, not ${version}`);
+  }
+  const meta = readMeta(file, position);
+  if (meta === undefined || (meta.pageBytes & (meta.pageBytes - 1)) !== 0) {
+    throw damaged(`a page size of ${view.getUint32(48, true)} bytes`);
+  }
+  if (view.getUint16(18, true) !== metaPage || pageNumber(view, 0) !== number) {
+    throw damaged("the page says that it is another");
+  }
+  const filePages = fileBytes / meta.pageBytes;
+  if (meta.lastPage > filePages + Math.max(unwrittenPagesMax, filePages / 4)) {
+    throw damaged(`${meta.lastPage + 1} pages, of which the file has ${Math.floor(filePages)}`);
+  }
+  if (pageNumber(view, 32) !== 0 || pageNumber(view, 40) > mapBytesMax) {
+    throw damaged("a map that cannot be");
+  }
+  return meta;
 }
 
 /** Of the two meta pages, the one that was written last. */
@@ -284,7 +412,14 @@ function readMeta(file: number, position: number): Meta | undefined {
   if (view.getUint32(24, true) !== magic || view.getUint32(28, true) !== version) return undefined;
   const pageBytes = view.getUint32(48, true);
   if (pageBytes < 256 || pageBytes > 65_536) return undefined;
-  return { pageBytes, buckets: readTree(view, 96), transaction: pageNumber(view, 152) };
+  return {
+    pageBytes,
+    free: readTree(view, 48),
+    buckets: readTree(view, 96),
+    lastPage: pageNumber(view, 144),
+    transaction: pageNumber(view, 152),
+    flags: view.getUint16(52, true) * 0x1_0000 + view.getUint16(100, true),
+  };
 }
 
 function readTree(view: DataView, at: number): Tree {

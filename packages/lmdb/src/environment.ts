@@ -71,6 +71,7 @@ interface RawIterator {
 
 interface Stats {
   readonly pageSize: number;
+  readonly entryCount: number;
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
@@ -86,6 +87,10 @@ export interface EnvironmentOptions {
   readonly directory: string;
   readonly databases: readonly string[];
   readonly mapBytes?: number;
+  /** Default `dataFile`. */
+  readonly file?: string;
+  /** Commits are not synced: for a file that counts only when it was synced as a whole. */
+  readonly noSync?: boolean;
 }
 
 export interface Sizes {
@@ -191,10 +196,12 @@ export class Environment {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#root = open<Bytes, Bytes>({
       ...storeOptions,
-      path: `${directory}/${dataFile}`,
+      path: `${directory}/${options.file ?? dataFile}`,
       mapSize: options.mapBytes ?? defaultMapBytes,
       maxDbs: databases.length,
       overlappingSync: false,
+      noSync: options.noSync ?? false,
+      permissionsMode: 0o600,
     } as never);
     const stores: Store[] = [];
     // One transaction for all, which syncs only when a bucket is new.
@@ -221,6 +228,24 @@ export class Environment {
     this.#root.transactionSync(() => {
       change();
     }, 2);
+  }
+
+  /**
+   * A file without any free pages is dangerous: a transaction that frees some hundreds of pages needs pages for their list
+   * while the list is still empty, and LMDB's search for those ends in a failed assertion, which ends the process.
+   * (lmdb-js 3.5.6; `defragment-churn.test.ts`.) A compact copy is such a file. A transaction that changes nothing leaves
+   * the pages that it rewrote.
+   */
+  ensureFreePages(): void {
+    if ((this.#root.getStats() as EnvironmentStats).free.entryCount > 0) return;
+    const [store] = this.#stores;
+    assert(store !== undefined, "there are databases");
+    this.transaction(() => {
+      store.put(lowestKey, lowestKey);
+      store.remove(lowestKey);
+    });
+    const { free } = this.#root.getStats() as EnvironmentStats;
+    assert(free.entryCount > 0, "rewritten pages are free");
   }
 
   /** Reads see what was committed up to now. */

@@ -12,30 +12,36 @@
 //
 // When a commit fails, the backend is dead: what waits and what follows gets the error. Reads still work.
 //
-// Defragmenting writes a copy without free pages and puts it in the place of the file:
+// Defragmenting and replacing the content make a new file beside the old one, and put it in its place:
 //
-//      views closed ─► copy (commits wait) ─► writer lets go ─► main thread: close, rename, open ─► go on
+//     commits wait ─► copy, or fill ─► writer: sync, rename, sync the folder ─► main thread: opens the new file ─► go on
 //
-// The overlay takes the writes of that time, and reads never notice.
+// The main thread reads the old file up to then, and views of it keep it open as long as they like: it has no name
+// any more, and a lock file of its own. The overlay takes the writes of that time, and reads never notice. (After a
+// replacement they are dropped: they were made on what is no more.) The writer is the last to close the old file:
+// giving back the map of a gigabyte can take a quarter of a second.
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { assert, type Bytes, DiskError } from "@etcd-ts/base";
+import { assert, type Bytes, background, DiskError } from "@etcd-ts/base";
 import {
   type Backend,
   type BackendView,
   type BucketName,
   bucketNames,
+  type ContentSink,
   type Visit,
   type VisitSpans,
 } from "@etcd-ts/machine";
 import { Batch } from "./batch.ts";
 import { bucketNumber, revisionBucket } from "./buckets.ts";
-import { DataFile } from "./data-file.ts";
+import { ContentFiller } from "./content-filler.ts";
+import { checkDataFile, DataFile } from "./data-file.ts";
 import { dataFile, Environment, type EnvironmentOptions, type Sizes } from "./environment.ts";
-import { LmdbView } from "./lmdb-view.ts";
+import { ViewHandle } from "./lmdb-view.ts";
 import { scanMerged } from "./merged-scan.ts";
 import type { Answer, Request, WriterData } from "./messages.ts";
+import { newDataFile, removeNewContent } from "./new-content.ts";
 import { MergedOverlay, type OverlaySource } from "./overlay.ts";
 import { ChunkPool, type PackedChunk } from "./packed-batch.ts";
 import { readStore, scanFile, scanStore } from "./store-reader.ts";
@@ -54,11 +60,9 @@ export class LmdbBackend implements Backend {
   /** For reading much at once, until something is written: undefined before it is needed, null when it is no use. */
   #file: DataFile | undefined | null;
   #environment: Environment;
-  /**
-   * A second handle on the same store, for views alone. lmdb-js keeps one current read transaction per
-   * handle, and takes it for another one's when lasting transactions and plain reads share a handle.
-   */
-  #viewEnvironment: Environment;
+  #views: ViewHandle;
+  /** With open views of files that were replaced; oldest first. */
+  readonly #retired: ViewHandle[] = [];
   #sizes: Sizes;
   #open: Batch;
   /** Committed, in order: those under way first. */
@@ -69,14 +73,16 @@ export class LmdbBackend implements Backend {
   #failure: Error | undefined;
   #writerDied = false;
   #closed: Promise<void> | undefined;
-  #viewCount = 0;
-  #onNoView: (() => void) | undefined;
   #defragmenting: Promise<void> | undefined;
+  #replacing: Promise<void> | undefined;
   /** While true, commits wait. */
   #paused = false;
   #onIdle: (() => void) | undefined;
 
-  /** Opens the store in a folder, which is made when it is missing. */
+  /**
+   * Opens the store in a folder, which is made when it is missing. Rejects with `CorruptionError` when its file is
+   * damaged, as far as that can be seen without reading all of it.
+   */
   static async open(directory: string, options: LmdbBackendOptions = {}): Promise<LmdbBackend> {
     return new LmdbBackend(directory, options);
   }
@@ -84,10 +90,12 @@ export class LmdbBackend implements Backend {
   private constructor(directory: string, options: LmdbBackendOptions) {
     this.#directory = directory;
     this.#environmentOptions = { ...options, directory, databases: bucketNames };
+    checkDataFile(`${directory}/${dataFile}`, "key");
     this.#environment = new Environment(this.#environmentOptions);
-    this.#viewEnvironment = new Environment(this.#environmentOptions);
-    // Left by a defragmentation that a crash has ended.
-    if (existsSync(this.#copyPath())) rmSync(this.#copyPath());
+    this.#views = new ViewHandle(new Environment(this.#environmentOptions));
+    // Left by a defragmentation or a replacement that a crash has ended.
+    rmSync(this.#copyPath(), { force: true });
+    removeNewContent(directory);
     this.#sizes = this.#environment.sizes();
     this.#open = new Batch(this.#pool);
   }
@@ -157,11 +165,11 @@ export class LmdbBackend implements Backend {
   }
 
   async view(): Promise<BackendView> {
-    while (this.#defragmenting !== undefined) await this.#defragmenting.catch(() => {});
+    while (this.#fileChange !== undefined) await this.#fileChange;
     return await new Promise((resolve, reject) => {
       const begin = (error: Error | undefined): void => {
         if (error !== undefined) reject(error);
-        else resolve(this.#beginView());
+        else resolve(this.#views.begin());
       };
       const newest = this.#queue[this.#queue.length - 1];
       if (this.#open.count > 0 || (newest !== undefined && this.#failure !== undefined)) {
@@ -178,11 +186,23 @@ export class LmdbBackend implements Backend {
     return this.#sizes;
   }
 
-  defragment(): Promise<void> {
+  async replaceContent(fill: (sink: ContentSink) => Promise<void>): Promise<void> {
+    while (this.#fileChange !== undefined) await this.#fileChange;
+    // Begins in a moment, when the field is set.
+    this.#replacing = Promise.resolve()
+      .then(() => this.#replaceContent(fill))
+      .finally(() => {
+        this.#replacing = undefined;
+      });
+    await this.#replacing;
+  }
+
+  async defragment(): Promise<void> {
+    while (this.#replacing !== undefined) await this.#fileChange;
     this.#defragmenting ??= this.#defragment().finally(() => {
       this.#defragmenting = undefined;
     });
-    return this.#defragmenting;
+    await this.#defragmenting;
   }
 
   close(): Promise<void> {
@@ -225,13 +245,17 @@ export class LmdbBackend implements Backend {
     this.#onAnswer = onAnswer;
     this.#writer ??= this.#startWriter();
     this.#writer.ref();
-    const moved = request.kind === "commit" ? request.chunks.map((chunk) => chunk.buffer) : [];
+    if (request.kind === "commit" || request.kind === "release") this.#closeFile();
+    const moved = "chunks" in request ? request.chunks.map((chunk) => chunk.buffer) : [];
     this.#writer.postMessage(request, moved);
   }
 
-  #startWriter(): Worker {
+  #closeFile(): void {
     this.#file?.close();
     this.#file = null;
+  }
+
+  #startWriter(): Worker {
     const writer = new Worker(new URL("./write-worker.js", import.meta.url), {
       workerData: {
         environment: this.#environmentOptions,
@@ -246,7 +270,7 @@ export class LmdbBackend implements Backend {
 
   /** The file, as long as LMDB holds all there is and nobody writes. */
   #readableFile(): DataFile | undefined {
-    if (this.#open.count > 0 || this.#file === null) return undefined;
+    if (this.#open.count > 0 || this.#queue.length > 0 || this.#file === null) return undefined;
     this.#file ??= DataFile.open(`${this.#directory}/${dataFile}`) ?? null;
     return this.#file ?? undefined;
   }
@@ -268,8 +292,12 @@ export class LmdbBackend implements Backend {
   #asked(request: Request): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#request(request, (answer) => {
-        if (answer.kind === "failed") reject(this.#errorOf(answer));
-        else {
+        if (answer.kind === "failed") {
+          const error = this.#errorOf(answer);
+          if (answer.isFinal) this.#fail(error);
+          reject(error);
+        } else {
+          this.#pool.giveBack(answer.chunks);
           if (request.kind !== "release") this.#sizes = answer.sizes;
           resolve();
         }
@@ -294,63 +322,108 @@ export class LmdbBackend implements Backend {
     const onAnswer = this.#onAnswer;
     this.#onAnswer = undefined;
     if (onAnswer !== this.#committed) {
-      onAnswer?.({ kind: "failed", message: error.message, noSpace: false });
+      onAnswer?.({ kind: "failed", message: error.message, noSpace: false, isFinal: false });
     }
     this.#onIdle?.();
   }
 
-  #beginView(): BackendView {
-    this.#viewCount++;
-    return new LmdbView(this.#viewEnvironment, () => {
-      this.#viewCount--;
-      if (this.#viewCount === 0) this.#onNoView?.();
+  async #defragment(): Promise<void> {
+    await this.#holdCommits(async () => {
+      const path = this.#copyPath();
+      rmSync(path, { force: true });
+      try {
+        await this.#asked({ kind: "copy", path });
+        await this.#swapFiles(path, () => undefined);
+      } catch (error) {
+        rmSync(path, { force: true });
+        throw error;
+      }
     });
   }
 
-  async #defragment(): Promise<void> {
-    const copy = this.#copyPath();
-    try {
-      await this.#quiet();
-      if (this.#failure !== undefined) throw this.#failure;
-      rmSync(copy, { force: true });
-      await this.#asked({ kind: "copy", path: copy });
-      await this.#asked({ kind: "release" });
-      const closing = Promise.all([this.#viewEnvironment.close(), this.#environment.close()]);
+  async #replaceContent(fill: (sink: ContentSink) => Promise<void>): Promise<void> {
+    // What was put and committed before goes first: views may wait for it.
+    if (this.#queue.length > 0) await new Promise<void>((resolve) => this.#whenCommitted(resolve));
+    await this.#holdCommits(async () => {
+      await this.#asked({ kind: "fill-begin" });
+      const filler = new ContentFiller(this.#pool, (chunks) =>
+        this.#asked({ kind: "fill", chunks }),
+      );
       try {
-        renameSync(copy, `${this.#directory}/${dataFile}`);
-        syncFolder(this.#directory);
-      } finally {
-        // In one turn with the closing: no read comes in between.
-        this.#environment = new Environment(this.#environmentOptions);
-        this.#viewEnvironment = new Environment(this.#environmentOptions);
+        await fill(filler);
+        await filler.finish();
+        await this.#asked({ kind: "fill-finish" });
+      } catch (error) {
+        await filler.abandon();
+        if (this.#failure === undefined) await this.#asked({ kind: "fill-abort" });
+        throw error;
       }
-      await closing;
-      await this.#asked({ kind: "acquire" });
-    } catch (error) {
-      rmSync(copy, { force: true });
-      throw error;
+      await this.#swapFiles(`${this.#directory}/${newDataFile}`, () => {
+        this.#open = new Batch(this.#pool);
+        const batches = this.#queue.splice(0);
+        for (const batch of batches) for (const done of batch.dones) done(undefined);
+      });
+    });
+  }
+
+  /** Runs `change` while the writing thread does nothing else. */
+  async #holdCommits(change: () => Promise<void>): Promise<void> {
+    this.#paused = true;
+    try {
+      await this.#idle();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#closed !== undefined) throw new Error("the backend is closed");
+      await change();
     } finally {
       this.#paused = false;
       this.#send();
     }
   }
 
-  /** Resolves when no view is open, nothing is under way, and nothing is sent any more but by ourselves. */
-  async #quiet(): Promise<void> {
-    for (;;) {
-      if (this.#viewCount > 0) {
-        await new Promise<void>((resolve) => {
-          this.#onNoView = resolve;
-        });
-        this.#onNoView = undefined;
-      }
-      this.#paused = true;
-      await this.#idle();
-      if (this.#viewCount === 0) return;
-      // The last commit opened a view that had been asked for before us: it goes first.
-      this.#paused = false;
-      this.#send();
+  /** Puts a finished file in the place of the present one. `swapped` is called in the turn in which reads change over. */
+  async #swapFiles(path: string, swapped: () => void): Promise<void> {
+    await this.#asked({ kind: "swap", path });
+    const old = { environment: this.#environment, views: this.#views };
+    try {
+      this.#environment = new Environment(this.#environmentOptions);
+      this.#views = new ViewHandle(new Environment(this.#environmentOptions));
+    } catch (reason) {
+      const error = reason instanceof Error ? reason : new Error(String(reason));
+      this.#fail(error);
+      throw error;
     }
+    // It is read before anything is written again.
+    this.#closeFile();
+    this.#file = undefined;
+    swapped();
+    // Not awaited: whoever waits for the new content has to hear of it in this turn.
+    background(old.environment.close(), (error) => this.#fail(error));
+    this.#retired.push(old.views);
+    old.views.whenUnused(() => this.#dropRetired());
+  }
+
+  /** Closes the handles of replaced files that nobody uses any more, in the order in which they were replaced. */
+  #dropRetired(): void {
+    if (this.#closed !== undefined) return;
+    while (this.#retired[0]?.count === 0) {
+      const views = this.#retired.shift() as ViewHandle;
+      background(
+        views.close().then(() => this.#writer?.postMessage({ kind: "drop" } satisfies Request)),
+        (error) => this.#fail(error),
+      );
+    }
+  }
+
+  /** Calls back when all that is committed now is durable, or lost. */
+  #whenCommitted(done: () => void): void {
+    const newest = this.#queue[this.#queue.length - 1];
+    if (newest === undefined || this.#failure !== undefined) done();
+    else newest.dones.push(done);
+  }
+
+  /** While the file is being defragmented or replaced: resolves when that ends, however it does. */
+  get #fileChange(): Promise<void> | undefined {
+    return (this.#replacing ?? this.#defragmenting)?.catch(() => {});
   }
 
   /** Resolves when no request is under way. */
@@ -364,7 +437,7 @@ export class LmdbBackend implements Backend {
   }
 
   async #close(): Promise<void> {
-    await this.#defragmenting?.catch(() => {});
+    while (this.#fileChange !== undefined) await this.#fileChange;
     if (this.#failure === undefined) {
       const batch = this.#open;
       this.#open = new Batch(this.#pool);
@@ -380,23 +453,14 @@ export class LmdbBackend implements Backend {
       if (!this.#writerDied) await this.#asked({ kind: "release" });
       await this.#writer.terminate();
     }
-    this.#file?.close();
-    this.#file = null;
-    await this.#viewEnvironment.close();
+    this.#closeFile();
+    for (const views of this.#retired.splice(0)) await views.close();
+    await this.#views.close();
     await this.#environment.close();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   #copyPath(): string {
     return `${this.#directory}/${dataFile}.copy`;
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }

@@ -4,6 +4,46 @@ import { bucketNumber } from "./buckets.ts";
 import type { Environment, Transaction } from "./environment.ts";
 import { readStore, scanStore } from "./store-reader.ts";
 
+/**
+ * A second handle on the store, for views alone. lmdb-js keeps one current read transaction per handle, and takes it
+ * for another one's when lasting transactions and plain reads share a handle.
+ */
+export class ViewHandle {
+  readonly #environment: Environment;
+  #onUnused: (() => void) | undefined;
+  /** Open views. */
+  count = 0;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  begin(): BackendView {
+    this.count++;
+    return new LmdbView(this.#environment, () => {
+      this.count--;
+      if (this.count === 0) this.#onUnused?.();
+    });
+  }
+
+  /** Calls back, once, as soon as no view is open. For one caller at a time. */
+  whenUnused(run: () => void): void {
+    if (this.count === 0) {
+      run();
+      return;
+    }
+    this.#onUnused = (): void => {
+      this.#onUnused = undefined;
+      run();
+    };
+  }
+
+  /** Views that are still open become useless. */
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+}
+
 /** What was durable at one moment: a read transaction, which keeps its pages from being reused. */
 export class LmdbView implements BackendView {
   readonly #environment: Environment;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { emptyBytes, keyToBytes, SeededRandom } from "@etcd-ts/base";
@@ -8,6 +9,7 @@ import { numberIn, readNumber, revisionKey } from "./numbered.ts";
 import { makeTestFolder, removeTestFolder } from "./test-folder.ts";
 
 const child = fileURLToPath(new URL("./writer-child.js", import.meta.url));
+const replaceChild = fileURLToPath(new URL("./replace-child.js", import.meta.url));
 const puts = 400;
 
 interface Ended {
@@ -81,6 +83,44 @@ test("after kill -9 the store is as it was at a commit that is not older than th
       const backend = await LmdbBackend.open(directory);
       before = checkWhole(backend, acknowledged);
       await backend.close();
+    }
+  } finally {
+    removeTestFolder(directory);
+  }
+});
+
+test("after kill -9 during replacements the content is of one of them, and no older than the last that was done", async () => {
+  const directory = makeTestFolder();
+  const random = new SeededRandom(21);
+  try {
+    let before = 0;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const killAt = 2 + random.below(3);
+      const delayMs = random.below(60);
+      const ended = await runWriter(
+        process.execPath,
+        [replaceChild, directory, String(puts * 5)],
+        (writer, n) => {
+          if (n === killAt) setTimeout(() => writer.kill("SIGKILL"), delayMs);
+        },
+      );
+      const acknowledged = ended.acknowledged.at(-1) ?? 0;
+      assert.ok(acknowledged > before);
+      const backend = await LmdbBackend.open(directory);
+      const round = readNumber(backend);
+      assert.ok(round >= acknowledged);
+      let count = 0;
+      backend.scan("key", emptyBytes, undefined, Number.POSITIVE_INFINITY, (_key, value) => {
+        assert.equal(numberIn(value), round);
+        count++;
+        return true;
+      });
+      assert.equal(count, puts * 5);
+      const lease = backend.get("lease", keyToBytes(String(round % 50)));
+      assert.equal(lease && numberIn(lease), round);
+      before = round;
+      await backend.close();
+      assert.deepEqual(readdirSync(directory).sort(), ["data.mdb", "data.mdb-lock"]);
     }
   } finally {
     removeTestFolder(directory);

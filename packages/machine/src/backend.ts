@@ -55,6 +55,17 @@ export interface BackendView extends BackendReader {
   close(): void;
 }
 
+/** Takes the new content of a backend, see `Backend.replaceContent`. */
+export interface ContentSink {
+  /** Copies both arrays. Within a bucket ascending keys are by far the cheapest; a key put twice keeps the last value. */
+  put(bucket: BucketName, key: Bytes, value: Bytes): void;
+  /**
+   * Lets the event loop run, and waits while too much is on its way: to be awaited after every few hundred puts or
+   * 64 KiB, which keeps memory bounded. Rejects when the new content cannot be stored.
+   */
+  flush(): Promise<void>;
+}
+
 export interface Backend extends BackendReader {
   /**
    * As `scan` to the end of the bucket, for whoever reads everything: a million pairs cost two million views there.
@@ -81,6 +92,16 @@ export interface Backend extends BackendReader {
   view(): Promise<BackendView>;
   /** Allocated size, and the part of it in use, of what is durable. */
   size(): { readonly allocatedBytes: number; readonly inUseBytes: number };
+  /**
+   * Everything that the backend holds becomes what `fill` puts: at once, atomically, and durably when the promise
+   * resolves. A crash before that leaves the old content or the new one, never a mixture; when `fill` or the disk
+   * fails, the promise rejects with that and the old content stays.
+   *
+   * Until then reads see the old content, up to the turn of the event loop in which it resolves. What is written meanwhile belongs to it, and goes with it (its commits
+   * call back without an error then). Views that were opened before stay valid, and keep showing the old content;
+   * views that are asked for meanwhile show the new one. Replacements do not overlap: a second one waits.
+   */
+  replaceContent(fill: (sink: ContentSink) => Promise<void>): Promise<void>;
   /** Gives free space back where the implementation has something to give. */
   defragment(): Promise<void>;
   /** Commits the open batch, waits until it is durable and releases everything. */

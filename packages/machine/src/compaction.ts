@@ -75,6 +75,14 @@ export class Compaction implements Job, GarbageSink {
     this.#queue.push(new Task(revision, previous, false));
   }
 
+  /** The store's content was replaced: there is nothing to remove any more. Tells those who waited. */
+  abandon(): void {
+    for (const task of this.#queue.splice(0)) {
+      task.hash?.cancel();
+      for (const done of task.waiters) done();
+    }
+  }
+
   /** Calls `done` once all compactions that are scheduled now have finished; at once when there is none. */
   whenIdle(done: () => void): void {
     const last = this.#queue[this.#queue.length - 1];

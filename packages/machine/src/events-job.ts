@@ -3,7 +3,7 @@
 
 import type { ErrorCode } from "@etcd-ts/api";
 import { type Bytes, copyBytes, type Key } from "@etcd-ts/base";
-import type { ReadJob } from "./job.ts";
+import { type ReadJob, replacedError } from "./job.ts";
 import { encodeDeletedKeyValue } from "./kv-codec.ts";
 import { EventType, KvEvent } from "./kv-event.ts";
 import type { Pin } from "./pins.ts";
@@ -13,8 +13,7 @@ import type { Store } from "./store.ts";
 const bytesPerItem = 4096;
 
 export class EventsJob implements ReadJob {
-  /** `compacted`: the start lies below the compact revision. */
-  readonly error: ErrorCode | undefined;
+  #error: ErrorCode | undefined;
   readonly #store: Store;
   readonly #wants: (key: Key) => boolean;
   readonly #pin: Pin | undefined;
@@ -37,8 +36,9 @@ export class EventsJob implements ReadJob {
     this.#end = encodeRevisionKey(end + 1, 0);
     this.#endRevision = end;
     this.#lastMain = start - 1;
-    if (start < store.compactRevision) this.error = "compacted";
-    this.#done = this.error !== undefined || start > end;
+    if (store.isReplaced) this.#error = replacedError;
+    else if (start < store.compactRevision) this.#error = "compacted";
+    this.#done = this.#error !== undefined || start > end;
     // One below the start, so that the previous KeyValue of the first change stays as well.
     if (!this.#done) this.#pin = store.pins.pin(start - 1);
   }
@@ -47,9 +47,15 @@ export class EventsJob implements ReadJob {
     return this.#done;
   }
 
+  /** `compacted`: the start lies below the compact revision. Or see `ReadJob`. */
+  get error(): ErrorCode | undefined {
+    return this.#error;
+  }
+
   /** Everything before this revision has been delivered by `takeEvents`, or is ready there. */
   get nextRevision(): number {
-    return this.#done ? this.#endRevision + 1 : Math.max(this.#lastMain, 0);
+    const readAll = this.#done && this.#error !== replacedError;
+    return readAll ? this.#endRevision + 1 : Math.max(this.#lastMain, 0);
   }
 
   /** The events read since the last call: whole revisions, in order. */
@@ -61,6 +67,12 @@ export class EventsJob implements ReadJob {
 
   step(itemCount: number): boolean {
     if (this.#done) return true;
+    if (this.#store.isReplaced) {
+      this.#error = replacedError;
+      this.#done = true;
+      this.#open = [];
+      return true;
+    }
     const itemMax = Math.max(1, itemCount);
     let items = 0;
     let last: Bytes | undefined;

@@ -12,7 +12,7 @@
 
 import type { ErrorCode } from "@etcd-ts/api";
 import { type Bytes, crc32c, utf8ToBytes } from "@etcd-ts/base";
-import type { ReadJob } from "./job.ts";
+import { type ReadJob, replacedError } from "./job.ts";
 import { allSubs, KeyWalk } from "./key-walk.ts";
 import type { Pin } from "./pins.ts";
 import { encodeRevisionKey, isTombstoneKey, mainOf, subOf } from "./revision-key.ts";
@@ -25,7 +25,7 @@ const bytesPerItem = 2048;
 const visitsPerItem = 16;
 
 export class HashKvJob implements ReadJob {
-  readonly error: ErrorCode | undefined;
+  #error: ErrorCode | undefined;
   /** R. */
   readonly hashRevision: number;
   /** C; -1 when there was no compaction. */
@@ -49,7 +49,7 @@ export class HashKvJob implements ReadJob {
     known: number | undefined,
     error: ErrorCode | undefined,
   ) {
-    this.error = error;
+    this.#error = error;
     this.hashRevision = hashRevision;
     this.compactRevision = compactRevision;
     this.#store = store;
@@ -89,6 +89,11 @@ export class HashKvJob implements ReadJob {
     return this.#done;
   }
 
+  /** See `Machine.hashKv` and `ReadJob`. */
+  get error(): ErrorCode | undefined {
+    return this.#error;
+  }
+
   /** Valid once done without an error. */
   get hash(): number {
     return this.#hash;
@@ -96,6 +101,11 @@ export class HashKvJob implements ReadJob {
 
   step(itemCount: number): boolean {
     if (this.#done) return true;
+    if (this.#store.isReplaced) {
+      this.#error = replacedError;
+      this.#done = true;
+      return true;
+    }
     const { backend } = this.#store;
     const itemMax = Math.max(1, itemCount);
     if (!this.#search.finished && !this.#findKeep(itemMax * visitsPerItem)) return false;

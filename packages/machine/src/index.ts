@@ -8,6 +8,7 @@ export {
   type BackendView,
   type BucketName,
   bucketNames,
+  type ContentSink,
   type Visit,
   type VisitSpans,
 } from "./backend.ts";
@@ -21,8 +22,8 @@ export { finish, type Job, type ReadJob } from "./job.ts";
 export { encodeDeletedKeyValue, encodeKeyValue, KvFields } from "./kv-codec.ts";
 export { EventType, KvEvent } from "./kv-event.ts";
 export { KvField, KvList } from "./kv-list.ts";
-export { Lease, Leases, leaseTtlMax } from "./leases.ts";
-export { Machine } from "./machine.ts";
+export { checkLeaseRecord, Lease, Leases, leaseTtlMax } from "./leases.ts";
+export { Machine, MachineOpening, openMachine } from "./machine.ts";
 export {
   type ConfChangeOutcome,
   type Downgrade,
@@ -36,7 +37,6 @@ export {
 } from "./members.ts";
 export type { MachineConfState } from "./meta.ts";
 export type { MachineObserver } from "./observer.ts";
-export { MachineOpening, openMachine } from "./opening.ts";
 export { leaseGrantCost, putCost, txnCost } from "./quota.ts";
 export { RangeJob } from "./range-job.ts";
 export {
@@ -64,3 +64,4 @@ export {
   RangeResult,
   TxnResult,
 } from "./results.ts";
+export { encodeRevisionKey, isRevisionKey } from "./revision-key.ts";

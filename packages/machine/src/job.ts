@@ -1,5 +1,10 @@
 // Long work, cut into slices so that nothing holds the event loop.
 
+import type { ErrorCode } from "@etcd-ts/api";
+
+/** Of reads that were under way, or came, while the machine's state was replaced: clients try again. */
+export const replacedError: ErrorCode = "leaderChanged";
+
 /** Work that is done in steps by whoever owns the loop. Belongs to one owner; not re-entrant. */
 export interface Job {
   /**
@@ -12,6 +17,11 @@ export interface Job {
 /** A job whose reads hold back the physical part of compaction until it is done or cancelled. */
 export interface ReadJob extends Job {
   readonly done: boolean;
+  /**
+   * Why there is no result. Known at once when the request was refused; later only when the machine's state was
+   * replaced under the job (`replacedError`), which ends it.
+   */
+  readonly error: ErrorCode | undefined;
   /** Lets go of what the job holds. Idempotent; the job must not be stepped afterwards. */
   cancel(): void;
 }

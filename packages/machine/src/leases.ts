@@ -12,6 +12,7 @@ import {
   allocateBytes,
   type Bytes,
   CorruptionError,
+  equalBytes,
   type Key,
   sizeVarint,
   sizeVarint64,
@@ -123,6 +124,14 @@ export class Leases {
 
   #store(lease: Lease): void {
     this.#backend.put("lease", encodeLeaseKey(lease.id), encodeLease(lease));
+  }
+}
+
+/** Throws `CorruptionError` when this cannot stand in the bucket `lease`. */
+export function checkLeaseRecord(key: Bytes, value: Bytes): void {
+  const { id } = decodeLease(value);
+  if (key.length !== 8 || !equalBytes(key, encodeLeaseKey(id))) {
+    throw new CorruptionError("bucket lease", 0, "a lease under another id");
   }
 }
 

@@ -9,23 +9,26 @@
 
 import type { RangeRequest, TxnRequest } from "@etcd-ts/api";
 import { assert, type Bytes, crc32c, type Key, utf8ToBytes } from "@etcd-ts/base";
-import { Alarms } from "./alarms.ts";
-import { Applier, type MachineOptions } from "./applier.ts";
+import type { Alarms } from "./alarms.ts";
+import type { MachineOptions } from "./applier.ts";
 import { type AppliedEntry, ApplyOutcome } from "./apply-outcome.ts";
 import { readAuthEnabled } from "./auth-module.ts";
 import type { Backend, BackendReader } from "./backend.ts";
-import { Compaction } from "./compaction.ts";
+import type { Compaction } from "./compaction.ts";
 import { EventsJob } from "./events-job.ts";
 import { HashJob } from "./hash-job.ts";
 import { HashKvJob } from "./hash-kv.ts";
+import { type Job, replacedError } from "./job.ts";
 import type { KvEvent } from "./kv-event.ts";
-import { Leases } from "./leases.ts";
-import { type ConfChangeOutcome, type Member, type MemberChange, Members } from "./members.ts";
-import { type MachineConfState, Meta } from "./meta.ts";
+import type { Leases } from "./leases.ts";
+import type { ConfChangeOutcome, Member, MemberChange, Members } from "./members.ts";
+import type { MachineConfState } from "./meta.ts";
 import type { MachineObserver } from "./observer.ts";
+import { openInSlices, StateOpening } from "./opening.ts";
 import { newRange } from "./operations.ts";
 import type { RangeJob } from "./range-job.ts";
-import { Store } from "./store.ts";
+import { MachineState } from "./state.ts";
+import type { Store } from "./store.ts";
 import { runTxn } from "./txn.ts";
 
 /** Small ranges are done within the call: so many items are read at once. */
@@ -33,54 +36,52 @@ const itemsAtOnce = 256;
 
 export class Machine {
   readonly backend: Backend;
-  readonly leases: Leases;
-  readonly alarms: Alarms;
-  readonly members: Members;
-  /** Removal of what compactions left behind. Step it whenever it is active, with pauses in between. */
-  readonly compaction: Compaction;
-  /** For `MachineOpening`. */
-  readonly store: Store;
-  readonly meta: Meta;
+  readonly #options: MachineOptions;
   readonly #observer: MachineObserver;
-  readonly #applier: Applier;
-  #appliedIndex = 0;
-  #appliedTerm = 0;
-  #sealedIndex = -1;
-  #confState: MachineConfState | undefined;
-  #storageVersion: string;
+  /** Exchanged by `reload`, hence the getters. */
+  #state: MachineState;
+  #isReloading = false;
 
   /** Use `MachineOpening` or `openMachine`, which rebuild the index as well. */
-  constructor(options: MachineOptions) {
-    const { backend } = options;
-    this.backend = backend;
+  constructor(options: MachineOptions, state: MachineState) {
+    this.backend = options.backend;
+    this.#options = options;
     this.#observer = options.observer ?? {};
-    this.leases = new Leases(backend);
-    this.alarms = new Alarms(backend);
-    this.members = new Members(backend, options.learnersMax ?? 1);
-    this.store = new Store(backend, this.leases);
-    this.meta = new Meta(backend);
-    this.compaction = new Compaction(this.store, this.meta);
-    const applied = this.meta.readApplied();
-    this.#appliedIndex = applied.index;
-    this.#appliedTerm = applied.term;
-    this.#sealedIndex = applied.index;
-    this.#confState = this.meta.readConfState();
-    this.#storageVersion = this.meta.readStorageVersion();
-    this.members.restore();
-    this.alarms.restore();
-    this.#applier = new Applier(this, options);
+    this.#state = state;
+  }
+
+  get leases(): Leases {
+    return this.#state.leases;
+  }
+
+  get alarms(): Alarms {
+    return this.#state.alarms;
+  }
+
+  get members(): Members {
+    return this.#state.members;
+  }
+
+  /** Removal of what compactions left behind. Step it whenever it is active, with pauses in between. */
+  get compaction(): Compaction {
+    return this.#state.compaction;
+  }
+
+  /** For this package and its tests. */
+  get store(): Store {
+    return this.#state.store;
   }
 
   get appliedIndex(): number {
-    return this.#appliedIndex;
+    return this.#state.appliedIndex;
   }
 
   get appliedTerm(): number {
-    return this.#appliedTerm;
+    return this.#state.appliedTerm;
   }
 
   get revision(): number {
-    return this.store.revision;
+    return this.#state.store.revision;
   }
 
   /** Reads below are refused; -1 when nothing was compacted yet. */
@@ -94,12 +95,12 @@ export class Machine {
   }
 
   get confState(): MachineConfState | undefined {
-    return this.#confState;
+    return this.#state.confState;
   }
 
   /** Empty while it is not known. */
   get storageVersion(): string {
-    return this.#storageVersion;
+    return this.#state.storageVersion;
   }
 
   /** Auth was switched on in this store. Without an auth module it must not be served. */
@@ -116,7 +117,7 @@ export class Machine {
   apply(entry: AppliedEntry, wanted: boolean): ApplyOutcome | undefined {
     this.#advance(entry.index, entry.term);
     if (entry.data.length === 0) return undefined;
-    return this.#applier.apply(entry, wanted);
+    return this.#state.applier.apply(entry, wanted);
   }
 
   /**
@@ -135,8 +136,8 @@ export class Machine {
 
   /** Raft's configuration as of the applied index. */
   setConfState(state: MachineConfState): void {
-    this.#confState = state;
-    this.meta.writeConfState(state);
+    this.#state.confState = state;
+    this.#state.meta.writeConfState(state);
   }
 
   /** Stores members that no log entry brings: those of a new cluster, or of a restored snapshot. */
@@ -146,9 +147,10 @@ export class Machine {
   }
 
   setStorageVersion(version: string): void {
-    if (version === this.#storageVersion) return;
-    this.#storageVersion = version;
-    this.meta.writeStorageVersion(version);
+    const state = this.#state;
+    if (version === state.storageVersion) return;
+    state.storageVersion = version;
+    state.meta.writeStorageVersion(version);
   }
 
   /**
@@ -156,9 +158,34 @@ export class Machine {
    * `backend.view()`: what a batch holds and how far it stands must become durable together.
    */
   sealBatch(): void {
-    if (this.#sealedIndex === this.#appliedIndex) return;
-    this.#sealedIndex = this.#appliedIndex;
-    this.meta.writeApplied(this.#appliedIndex, this.#appliedTerm);
+    const state = this.#state;
+    if (state.sealedIndex === state.appliedIndex || this.#isReloading) return;
+    state.sealedIndex = state.appliedIndex;
+    state.meta.writeApplied(state.appliedIndex, state.appliedTerm);
+  }
+
+  /**
+   * The backend's content was replaced: rebuilds everything from it, in slices, as opening does. To be called in the same
+   * turn in which `Backend.replaceContent` resolved (or whatever awaits it), before anything else is asked of the machine.
+   *
+   * Until it resolves nothing may be applied, and what the machine says of itself is still what it was. New reads are
+   * refused with `leaderChanged`, which clients answer by trying again. Reads that were under way end with that
+   * in `ReadJob.error` at their next step; an `EventsJob` keeps the whole revisions that it has read. A compaction that
+   * was under way ends, and whoever waited for it is told; one that the new content brings along is in `compaction`
+   * afterwards. Then observers are told once, by `stateReplaced`.
+   *
+   * When it rejects (`CorruptionError`) the machine cannot be used any more.
+   */
+  async reload(pause: () => Promise<void>): Promise<void> {
+    assert(!this.#isReloading, "one reload at a time");
+    this.#isReloading = true;
+    this.#state.abandon();
+    const state = new MachineState(this.#options);
+    state.compaction.removedCount = this.#state.compaction.removedCount;
+    await openInSlices(new StateOpening(state, this.#options), pause);
+    this.#state = state;
+    this.#isReloading = false;
+    this.#observer.stateReplaced?.();
   }
 
   // --- reading ------------------------------------------------------------------------------------
@@ -175,13 +202,18 @@ export class Machine {
 
   /** A transaction whose operations are all ranges, on the local state. */
   txnReadOnly(request: TxnRequest): ApplyOutcome {
-    const { error, result, pending } = runTxn(this.store, request, true);
-    return new ApplyOutcome(this.#appliedIndex, error, result, this.revision, pending);
+    const { appliedIndex, store } = this.#state;
+    if (store.isReplaced) {
+      return new ApplyOutcome(appliedIndex, replacedError, undefined, this.revision);
+    }
+    const { error, result, pending } = runTxn(store, request, true);
+    return new ApplyOutcome(appliedIndex, error, result, this.revision, pending);
   }
 
   /** HASHKV at a revision, 0 being the newest. Refusals: `futureRev`, `compacted`. */
   hashKv(revision: bigint): HashKvJob {
     const { store } = this;
+    if (store.isReplaced) return HashKvJob.refused(store, replacedError);
     // Literally: after a compaction at 0 "the newest" is answered with that one's hash, as etcd does.
     const known = this.compaction.knownHash(Number(revision));
     if (known !== undefined) return HashKvJob.known(store, known);
@@ -222,8 +254,51 @@ export class Machine {
   }
 
   #advance(index: number, term: number): void {
-    assert(index > this.#appliedIndex, `entry ${index} comes after ${this.#appliedIndex}`);
-    this.#appliedIndex = index;
-    this.#appliedTerm = term;
+    const state = this.#state;
+    assert(index > state.appliedIndex, `entry ${index} comes after ${state.appliedIndex}`);
+    assert(!this.#isReloading, "nothing is applied while the state is being replaced");
+    state.appliedIndex = index;
+    state.appliedTerm = term;
   }
+}
+
+/** Opens a machine on what its backend holds. */
+export class MachineOpening implements Job {
+  readonly #machine: Machine;
+  readonly #opening: StateOpening;
+
+  constructor(options: MachineOptions) {
+    const state = new MachineState(options);
+    this.#machine = new Machine(options, state);
+    this.#opening = new StateOpening(state, options);
+  }
+
+  get done(): boolean {
+    return this.#opening.done;
+  }
+
+  /** Records read so far. */
+  get recordCount(): number {
+    return this.#opening.recordCount;
+  }
+
+  /** Valid once done. */
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  step(itemCount: number): boolean {
+    return this.#opening.step(itemCount);
+  }
+}
+
+/** Opens a machine, letting the event loop run after every slice. */
+export async function openMachine(
+  options: MachineOptions,
+  pause: () => Promise<void>,
+  itemCountMax?: number,
+): Promise<Machine> {
+  const opening = new MachineOpening(options);
+  await openInSlices(opening, pause, itemCountMax);
+  return opening.machine;
 }

@@ -159,13 +159,7 @@ export class Members {
     const version = this.#backend.get("cluster", clusterVersionKey);
     if (version !== undefined) this.#clusterVersion = bytesToUtf8(version);
     const downgrade = this.#backend.get("cluster", downgradeKey);
-    if (downgrade !== undefined) {
-      const json = parseJson(bytesToUtf8(downgrade));
-      this.#downgrade = {
-        enabled: json.flag("enabled"),
-        targetVersion: json.text("target-version"),
-      };
-    }
+    if (downgrade !== undefined) this.#downgrade = decodeDowngrade(downgrade);
   }
 
   #add(change: MemberChange, member: Member): ConfChangeOutcome {
@@ -276,6 +270,16 @@ function decodeContext(change: MemberChange): { member: Member; isPromote: boole
     throw new CorruptionError("raft log", 0, "undecodable member in a configuration change", {
       cause,
     });
+  }
+}
+
+function decodeDowngrade(value: Bytes): Downgrade {
+  try {
+    const json = parseJson(bytesToUtf8(value));
+    return { enabled: json.flag("enabled"), targetVersion: json.text("target-version") };
+  } catch (cause) {
+    if (!(cause instanceof JsonError)) throw cause;
+    throw new CorruptionError("bucket cluster", 0, "undecodable downgrade", { cause });
   }
 }
 

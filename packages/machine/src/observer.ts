@@ -16,4 +16,9 @@ export interface MachineObserver {
   membersChanged?(): void;
   clusterVersionChanged?(version: string): void;
   downgradeChanged?(): void;
+  /**
+   * `Machine.reload` has ended: revisions, keys, leases, alarms, members and versions are others now, and what lies
+   * between the former revision and the present one was not told. Not from inside `apply`.
+   */
+  stateReplaced?(): void;
 }

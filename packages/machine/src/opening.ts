@@ -5,14 +5,17 @@
 
 import { type Bytes, CorruptionError, emptyBytes } from "@etcd-ts/base";
 import { leaseTtlSecondsMinDefault, type MachineOptions } from "./applier.ts";
+import type { Backend } from "./backend.ts";
 import { IndexBuilder } from "./index-builder.ts";
 import type { Job } from "./job.ts";
 import { KvFields } from "./kv-codec.ts";
-import { Machine } from "./machine.ts";
 import { isRevisionKey, isTombstoneKey, mainOf, subOf } from "./revision-key.ts";
+import type { MachineState } from "./state.ts";
 
-export class MachineOpening implements Job {
-  readonly #machine: Machine;
+/** Brings a new state back from the backend. */
+export class StateOpening implements Job {
+  readonly #state: MachineState;
+  readonly #backend: Backend;
   readonly #fields: KvFields = new KvFields();
   readonly #builder: IndexBuilder;
   #next: Bytes | undefined = emptyBytes;
@@ -22,11 +25,13 @@ export class MachineOpening implements Job {
   #left = 0;
   #done = false;
 
-  constructor(options: MachineOptions) {
-    this.#machine = new Machine(options);
-    const { backend, leases } = this.#machine;
+  constructor(state: MachineState, options: MachineOptions) {
+    this.#state = state;
+    const { leases, store } = state;
+    const { backend } = options;
+    this.#backend = backend;
     const ttlMin = options.leaseTtlSecondsMin ?? leaseTtlSecondsMinDefault;
-    this.#builder = new IndexBuilder(this.#machine.store.index, leases);
+    this.#builder = new IndexBuilder(store.index, leases);
     backend.scan("lease", emptyBytes, undefined, Number.MAX_SAFE_INTEGER, (_key, value) => {
       leases.restore(value, ttlMin);
       return true;
@@ -35,11 +40,6 @@ export class MachineOpening implements Job {
 
   get done(): boolean {
     return this.#done;
-  }
-
-  /** Valid once done. */
-  get machine(): Machine {
-    return this.#machine;
   }
 
   step(itemCount: number): boolean {
@@ -52,7 +52,7 @@ export class MachineOpening implements Job {
     }
     this.#left = itemMax;
     this.#next = undefined;
-    const { backend } = this.#machine;
+    const backend = this.#backend;
     if (backend.scanSpans === undefined) backend.scan("key", from, undefined, itemMax, this.#pair);
     else backend.scanSpans("key", from, this.#spans);
     this.recordCount += itemMax - this.#left;
@@ -73,7 +73,7 @@ export class MachineOpening implements Job {
     if (!isRevisionKey(keys, keyStart, keyEnd)) {
       throw new CorruptionError("bucket key", this.recordCount, "a key is no revision");
     }
-    const { store, leases } = this.#machine;
+    const { store, leases } = this.#state;
     const main = mainOf(keys, keyStart);
     const sub = subOf(keys, keyStart);
     store.revision = main;
@@ -102,7 +102,7 @@ export class MachineOpening implements Job {
   };
 
   #finish(): void {
-    const { store, meta, compaction } = this.#machine;
+    const { store, meta, compaction } = this.#state;
     const { scheduled, finished } = meta.readCompaction();
     store.compactRevision = Math.max(scheduled, finished);
     store.revision = Math.max(store.revision, 1, scheduled, finished);
@@ -113,18 +113,17 @@ export class MachineOpening implements Job {
 
 /** Steps begin small: what runs for the first time runs twenty times slower. */
 const firstItemCount = 64;
+const openItemCountMax = 4096;
 
-/** Opens a machine, letting the event loop run after every slice. */
-export async function openMachine(
-  options: MachineOptions,
+/** Does all of an opening, letting the event loop run after every slice. */
+export async function openInSlices(
+  opening: Job,
   pause: () => Promise<void>,
-  itemCountMax = 4096,
-): Promise<Machine> {
-  const opening = new MachineOpening(options);
+  itemCountMax: number = openItemCountMax,
+): Promise<void> {
   let itemCount = Math.min(firstItemCount, itemCountMax);
   while (!opening.step(itemCount)) {
     await pause();
     itemCount = Math.min(itemCount * 2, itemCountMax);
   }
-  return opening.machine;
 }

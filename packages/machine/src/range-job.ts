@@ -12,7 +12,7 @@
 
 import type { ErrorCode } from "@etcd-ts/api";
 import { type Bytes, compareBytes, copyBytes, emptyBytes, type Key } from "@etcd-ts/base";
-import type { ReadJob } from "./job.ts";
+import { type ReadJob, replacedError } from "./job.ts";
 import { allSubs, KeyWalk, type ReadPoint } from "./key-walk.ts";
 import { encodeKeyValue, type KvFields } from "./kv-codec.ts";
 import { KvField, KvList } from "./kv-list.ts";
@@ -64,8 +64,7 @@ class Entry {
 const noEntries: Entry[] = [];
 
 export class RangeJob implements ReadJob {
-  /** The request was refused: `futureRev` or `compacted`. */
-  readonly error: ErrorCode | undefined;
+  #error: ErrorCode | undefined;
   readonly #store: Store;
   readonly #query: RangeQuery;
   readonly #at: ReadPoint;
@@ -90,17 +89,22 @@ export class RangeJob implements ReadJob {
     headerRevision: number,
     error?: ErrorCode,
   ) {
-    this.error = error;
+    this.#error = store.isReplaced ? replacedError : error;
     this.#store = store;
     this.#query = query;
     this.#at = at;
     this.#headerRevision = headerRevision;
     this.#list = new KvList(KvField.kvs, query.interval.isSingle ? 1 : query.limit);
-    this.#phase = error !== undefined ? "done" : query.countOnly ? "count" : "collect";
+    this.#phase = this.#error !== undefined ? "done" : query.countOnly ? "count" : "collect";
   }
 
   get done(): boolean {
     return this.#phase === "done";
+  }
+
+  /** The request was refused: `futureRev` or `compacted`; or see `ReadJob`. */
+  get error(): ErrorCode | undefined {
+    return this.#error;
   }
 
   /** Valid once done without an error. */
@@ -110,6 +114,12 @@ export class RangeJob implements ReadJob {
 
   step(itemCount: number): boolean {
     if (this.#phase === "done") return true;
+    if (this.#store.isReplaced) {
+      this.#error = replacedError;
+      this.#phase = "done";
+      this.cancel();
+      return true;
+    }
     if (this.#query.interval.isSingle) {
       this.#readSingle();
       return true;

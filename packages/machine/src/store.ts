@@ -42,6 +42,8 @@ export class Store {
   revision = 1;
   /** Reads below are refused; -1 before the first compaction. */
   compactRevision = -1;
+  /** The backend holds something else now: nothing can be read here any more. */
+  isReplaced = false;
   /** Changes of the open transaction so far, in order. */
   events: KvEvent[] = noEvents;
   readonly #scratchKey: Bytes = allocateBytes(revisionKeyBytes);
@@ -166,7 +168,8 @@ export class Store {
 
   /** What a key held at a revision that is not compacted: an own copy. */
   kvAt(key: Key, revision: number): Bytes | undefined {
-    if (revision < this.compactRevision || !this.index.look(key, revision)) return undefined;
+    if (this.isReplaced || revision < this.compactRevision) return undefined;
+    if (!this.index.look(key, revision)) return undefined;
     return copyBytes(this.read(this.index.foundMain, this.index.foundSub));
   }
 

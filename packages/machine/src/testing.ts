@@ -14,7 +14,13 @@ import {
   SeededRandom,
   utf8ToBytes,
 } from "@etcd-ts/base";
-import { type Backend, type BackendReader, type BucketName, bucketNames } from "./backend.ts";
+import {
+  type Backend,
+  type BackendReader,
+  type BackendView,
+  type BucketName,
+  bucketNames,
+} from "./backend.ts";
 
 /** One store under test. */
 export interface BackendFixture {
@@ -364,6 +370,158 @@ export function backendContract(test: RunCase, fixture: () => Promise<BackendFix
     expectItems(store.backend, "cluster", "clusterVersion=3.7.0");
   });
 
+  check("replaced content is there at once, and the old is gone", async (store) => {
+    const { backend } = store;
+    for (const bucket of bucketNames) backend.put(bucket, text("old"), text("1"));
+    backend.put("key", revisionKey(5, 0), numbered(5));
+    await commit(backend);
+    backend.put("meta", text("old2"), text("2"));
+    await backend.replaceContent(async (sink) => {
+      for (let main = 1; main <= 500; main++) {
+        sink.put("key", revisionKey(main, 0), numbered(main));
+        if (main % 100 === 0) await sink.flush();
+      }
+      // Not in order, and one of them twice.
+      for (const key of ["c", "a", "b", "a"]) sink.put("cluster", text(key), text(`new ${key}`));
+      sink.put("auth", text("empty"), emptyBytes);
+      sink.put("authUsers", new Uint8Array(5_000).fill(97), numbered(5_000));
+      sink.put("authUsers", new Uint8Array(4_000).fill(97), numbered(4_000));
+      expectValue(backend, "meta", "old", "1");
+    });
+    const holds = (reader: BackendReader): void => {
+      assert(count(reader, "key") === 500, "all new revisions are there");
+      assert(sameText(reader.get("key", revisionKey(5, 0)), "value 5"), "one of them by its key");
+      expectItems(reader, "cluster", "a=new a b=new b c=new c");
+      expectItems(reader, "auth", "empty=");
+      expectItems(reader, "meta", "");
+      expectItems(reader, "lease", "");
+      assert(count(reader, "authUsers") === 2, "long keys are there");
+      const long = reader.get("authUsers", new Uint8Array(4_000).fill(97));
+      assert(sameText(long, "value 4000"), "one of them by its key");
+    };
+    holds(backend);
+    assert(backend.pendingCount === 0 && backend.pendingBytes === 0, "nothing is pending");
+    assert(spans(backend) === 500, "all at once, too");
+    const view = await backend.view();
+    holds(view);
+    view.close();
+    await store.reopen();
+    holds(store.backend);
+    store.backend.put("key", revisionKey(501, 0), numbered(501));
+    store.backend.delete("key", revisionKey(1, 0));
+    await store.reopen();
+    assert(count(store.backend, "key") === 500, "and is written to like any other");
+  });
+
+  check("a throw inside fill leaves the old content, and another try succeeds", async (store) => {
+    const { backend } = store;
+    backend.put("meta", text("a"), text("1"));
+    await commit(backend);
+    for (const size of [0, 10, 9_000_000]) {
+      let message = "";
+      try {
+        await backend.replaceContent(async (sink) => {
+          for (let bytes = 0; bytes < size; bytes += 10_000) {
+            sink.put("key", revisionKey(bytes + 1, 0), new Uint8Array(10_000));
+            await sink.flush();
+          }
+          throw new Error("fill failed");
+        });
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expectText(message, "fill failed");
+      expectItems(backend, "meta", "a=1");
+      assert(count(backend, "key") === 0, "nothing of the new");
+    }
+    const failing = backend.replaceContent(() => {
+      throw new Error("fill failed at once");
+    });
+    const refused = failing.then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    backend.put("meta", text("b"), text("2"));
+    await commit(backend);
+    expectText(await refused, "fill failed at once");
+    expectItems(backend, "meta", "a=1 b=2");
+    await store.reopen();
+    expectItems(store.backend, "meta", "a=1 b=2");
+    await store.backend.replaceContent(async (sink) => sink.put("meta", text("c"), text("3")));
+    expectItems(store.backend, "meta", "c=3");
+  });
+
+  check("what is written during a replacement goes with the old content", async (store) => {
+    const { backend } = store;
+    backend.put("meta", text("a"), text("1"));
+    const before = commit(backend);
+    backend.put("meta", text("open"), text("1"));
+    let during: Promise<void> | undefined;
+    await backend.replaceContent(async (sink) => {
+      await sink.flush();
+      await before;
+      backend.put("meta", text("during"), text("2"));
+      expectValue(backend, "meta", "during", "2");
+      during = commit(backend);
+      backend.put("meta", text("open2"), text("3"));
+      sink.put("meta", text("new"), text("4"));
+      await sink.flush();
+      expectItems(backend, "meta", "a=1 during=2 open=1 open2=3");
+    });
+    await during;
+    expectItems(backend, "meta", "new=4");
+    assert(backend.pendingCount === 0, "nothing is pending");
+    backend.put("meta", text("later"), text("5"));
+    await store.reopen();
+    expectItems(store.backend, "meta", "later=5 new=4");
+  });
+
+  check("views keep what they show over replacements; later ones wait", async (store) => {
+    const { backend } = store;
+    const views: BackendView[] = [];
+    for (let round = 0; round < 4; round++) {
+      for (let i = 1; i <= 300; i++) backend.put("key", revisionKey(i, round), numbered(i));
+      backend.put("cluster", text("round"), text(String(round)));
+      views.push(await backend.view());
+      let asked: Promise<BackendView> | undefined;
+      let got = false;
+      await backend.replaceContent(async (sink) => {
+        asked = backend.view();
+        void asked.then(() => {
+          got = true;
+        });
+        for (let i = 0; i < 10; i++) await sink.flush();
+        sink.put("cluster", text("round"), text(`after ${round}`));
+        for (let i = 1; i <= 100; i++) sink.put("key", revisionKey(i, 0), numbered(i));
+        assert(!got, "no view is opened during a replacement");
+      });
+      const view = (await asked) as BackendView;
+      expectItems(view, "cluster", `round=after ${round}`);
+      assert(count(view, "key") === 100, "the view that waited shows the new content");
+      view.close();
+      views.forEach((old, i) => {
+        expectItems(old, "cluster", `round=${i}`);
+        assert(old.get("key", revisionKey(7, i)) !== undefined, "an old view by key");
+        assert(count(old, "key") === (i === 0 ? 300 : 400), "an old view by scan");
+      });
+    }
+    views.splice(1, 1)[0]?.close();
+    for (const view of views.reverse()) view.close();
+    const both = [1, 2].map((n) =>
+      backend.replaceContent(async (sink) => {
+        await sink.flush();
+        sink.put("meta", text("n"), text(String(n)));
+        await sink.flush();
+      }),
+    );
+    const defragmented = backend.defragment();
+    await Promise.all(both);
+    await defragmented;
+    expectItems(backend, "meta", "n=2");
+    await store.reopen();
+    expectItems(store.backend, "meta", "n=2");
+  });
+
   for (const seed of [1, 2, 3]) {
     check(`random operations agree with a model (seed ${seed})`, (store) => compare(store, seed));
   }
@@ -434,6 +592,19 @@ async function compare(store: Store, seed: number): Promise<void> {
     } else if (choice < 97) {
       if (random.chance(1, 2)) await commit(store.backend);
       else store.backend.commit((error) => assert(error === undefined, "the commit succeeds"));
+    } else if (random.chance(1, 20)) {
+      for (const each of model.values()) each.clear();
+      const count = random.below(200);
+      await store.backend.replaceContent(async (sink) => {
+        for (let i = 0; i < count; i++) {
+          const name = random.chance(2, 3) ? "key" : random.pick(bucketNames);
+          const newKey = anyKey(name);
+          const value = random.bytes(random.below(40));
+          sink.put(name, newKey, value);
+          (model.get(name) as Map<Key, Bytes>).set(bytesToKey(newKey), copyBytes(value));
+          if (random.chance(1, 10)) await sink.flush();
+        }
+      });
     } else if (choice < 99) {
       const frozen = new Map(items);
       const view = await store.backend.view();
@@ -532,6 +703,17 @@ function expectItems(reader: BackendReader, bucket: BucketName, expected: string
 function count(reader: BackendReader, bucket: BucketName): number {
   let found = 0;
   reader.scan(bucket, emptyBytes, undefined, 1_000_000, () => {
+    found++;
+    return true;
+  });
+  return found;
+}
+
+/** Revisions that `scanSpans` finds, where there is one. */
+function spans(backend: Backend): number {
+  if (backend.scanSpans === undefined) return count(backend, "key");
+  let found = 0;
+  backend.scanSpans("key", emptyBytes, () => {
     found++;
     return true;
   });

@@ -119,13 +119,24 @@ class PendingRanges implements ReadJob {
     this.#ranges.push({ job, responses, place });
   }
 
+  #error: ErrorCode | undefined = undefined;
+
   get done(): boolean {
     return this.#ranges.length === 0;
+  }
+
+  get error(): ErrorCode | undefined {
+    return this.#error;
   }
 
   step(itemCount: number): boolean {
     const range = this.#ranges[0];
     if (range?.job.step(itemCount)) {
+      if (range.job.error !== undefined) {
+        this.#error = range.job.error;
+        this.cancel();
+        return true;
+      }
       range.responses[range.place] = range.job.result;
       this.#ranges.shift();
     }

@@ -8,6 +8,7 @@ import {
   bytesToUtf8,
   CorruptionError,
   crc32c,
+  DiskError,
   type DiskFile,
   utf8ToBytes,
 } from "@etcd-ts/base";
@@ -51,11 +52,17 @@ async function readStatus(path: string): Promise<SnapshotStatus> {
   } catch (error) {
     throw new Failure(ExitCode.error, `stat ${path}: ${systemText(error)}`);
   }
-  const file = await nodeHost({ log: silentLog }).disk.open(path, "read");
   try {
-    return await examine(file);
-  } finally {
-    await file.close();
+    const file = await nodeHost({ log: silentLog }).disk.open(path, "read");
+    try {
+      return await examine(file);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // A folder, for instance.
+    if (!(error instanceof DiskError)) throw error;
+    throw new Failure(ExitCode.error, "invalid database", { cause: error });
   }
 }
 

@@ -77,6 +77,7 @@ export class Driver {
         membersChanged: () => note("members"),
         clusterVersionChanged: (version) => note(`version ${version}`),
         downgradeChanged: () => note("downgrade"),
+        stateReplaced: () => note("replaced"),
       },
       ...options,
     });

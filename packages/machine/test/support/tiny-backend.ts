@@ -3,7 +3,14 @@
 // keeps a view instead of a copy is found out.
 
 import { type Bytes, bytesToKey, copyBytes, type Key, keyToBytes } from "@etcd-ts/base";
-import type { Backend, BackendReader, BackendView, BucketName, Visit } from "@etcd-ts/machine";
+import type {
+  Backend,
+  BackendReader,
+  BackendView,
+  BucketName,
+  ContentSink,
+  Visit,
+} from "@etcd-ts/machine";
 import { bucketNames } from "@etcd-ts/machine";
 
 class Bucket {
@@ -144,6 +151,17 @@ export class TinyBackend implements Backend {
 
   size(): { allocatedBytes: number; inUseBytes: number } {
     return { allocatedBytes: 0, inUseBytes: 0 };
+  }
+
+  async replaceContent(fill: (sink: ContentSink) => Promise<void>): Promise<void> {
+    const buckets = emptyBuckets();
+    await fill({
+      put: (bucket, key, value) => buckets.get(bucket)!.put(bytesToKey(key), copyBytes(value)),
+      flush: () => Promise.resolve(),
+    });
+    this.#takeBack();
+    this.#buckets = buckets;
+    this.commitNow();
   }
 
   defragment(): Promise<void> {
