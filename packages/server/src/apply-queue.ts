@@ -26,6 +26,12 @@ export class ApplyQueue {
     return this.#portions[0]?.entries[this.#next++];
   }
 
+  /** Drops everything, since a snapshot brings it; returns the answers to raft. */
+  dropAll(): Message[] {
+    this.#next = 0;
+    return this.#portions.splice(0).flatMap((portion) => portion.responses);
+  }
+
   /** Takes the finished first portion off and returns the answers to raft. */
   finishPortion(): readonly Message[] {
     this.#next = 0;

@@ -67,6 +67,12 @@ export class BackendCommits {
     return this.#inFlight && this.#backend.pendingBytes > stallBytes;
   }
 
+  /** The content of the backend was replaced, durably, and the machine stands where it says. */
+  replaced(): void {
+    this.#durableIndex = this.#machine.appliedIndex;
+    this.onCommitted();
+  }
+
   /** After a batch of entries was applied. */
   applied(): void {
     const pending = this.#backend.pendingCount;
@@ -131,7 +137,8 @@ export class BackendCommits {
       }
       this.count++;
       this.durationSeconds.observe((this.#host.clock.monotonicMs() - start) / 1000);
-      this.#durableIndex = index;
+      // One that was under way while the content was replaced says less than what came with that.
+      this.#durableIndex = Math.max(this.#durableIndex, index);
       this.onCommitted();
       const ready = this.#waiting.filter((w) => w.number <= number);
       if (ready.length > 0) this.#waiting = this.#waiting.filter((w) => w.number > number);

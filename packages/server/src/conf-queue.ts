@@ -24,6 +24,7 @@ export class ConfQueue {
   readonly #waiting: Map<bigint, ConfWaiter> = new Map();
   /** Id of the change that raft has; 0n: none. */
   #inFlight = 0n;
+  #inFlightSinceMs = 0;
 
   /** There is one to propose. */
   get isReady(): boolean {
@@ -34,14 +35,20 @@ export class ConfQueue {
     this.#queue.push(proposal);
   }
 
+  /** The one that is next, which stays. */
+  get first(): ConfChange | undefined {
+    return this.#inFlight === 0n ? this.#queue[0]?.change : undefined;
+  }
+
   /** The next one to propose; then call `handed` or refuse it. */
   next(): ConfProposal | undefined {
     return this.#inFlight === 0n ? this.#queue.shift() : undefined;
   }
 
   /** Raft has taken it. */
-  handed({ change, waiter }: ConfProposal): void {
+  handed({ change, waiter }: ConfProposal, nowMs: number): void {
     this.#inFlight = change.id;
+    this.#inFlightSinceMs = nowMs;
     this.#waiting.set(change.id, waiter);
   }
 
@@ -54,6 +61,11 @@ export class ConfQueue {
 
   leaderChanged(): void {
     this.#inFlight = 0n;
+  }
+
+  /** One that was forwarded to the leader may have got lost on its way: after a while others have a go. */
+  expire(nowMs: number, afterMs: number): void {
+    if (this.#inFlight !== 0n && nowMs - this.#inFlightSinceMs >= afterMs) this.#inFlight = 0n;
   }
 
   /** The caller went away: nobody is told any more. The change may still happen. */

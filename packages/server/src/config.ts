@@ -14,6 +14,14 @@ export interface MemberOptions {
   readonly walDir?: string;
   readonly initialCluster: readonly InitialMember[];
   readonly initialClusterToken?: string;
+  /** "existing": this member was added to a running cluster, and asks it who belongs to it. */
+  readonly initialClusterState?: "new" | "existing";
+  /** Disaster recovery: this member becomes a cluster of its own, with the data that it has. */
+  readonly forceNewCluster?: boolean;
+  /** Compares its hashes with those of the others before it takes part. */
+  readonly initialCorruptCheck?: boolean;
+  /** How often the leader compares the hashes of all members; 0: never. */
+  readonly corruptCheckMs?: number;
   readonly initialAdvertisePeerUrls: readonly string[];
   readonly advertiseClientUrls: readonly string[];
   readonly heartbeatMs?: number;
@@ -67,6 +75,10 @@ export function normalizeConfig(options: MemberOptions): MemberConfig {
     walDir: options.walDir || `${options.dataDir}/member/wal`,
     initialCluster: options.initialCluster,
     initialClusterToken: options.initialClusterToken ?? "etcd-cluster",
+    initialClusterState: options.initialClusterState ?? "new",
+    forceNewCluster: options.forceNewCluster ?? false,
+    initialCorruptCheck: options.initialCorruptCheck ?? false,
+    corruptCheckMs: options.corruptCheckMs ?? 0,
     initialAdvertisePeerUrls: options.initialAdvertisePeerUrls,
     advertiseClientUrls: options.advertiseClientUrls,
     heartbeatMs,

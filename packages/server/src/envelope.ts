@@ -13,6 +13,8 @@ import type { RequestIds } from "./ids.ts";
 
 /** Field numbers of InternalRaftRequest. */
 export const Operation = {
+  /** Of the old store, for members before 3.5. */
+  v2: 2,
   put: 4,
   deleteRange: 5,
   txn: 6,

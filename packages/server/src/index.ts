@@ -39,6 +39,17 @@ export { Proposal } from "./proposals.ts";
 export { Reader } from "./reads.ts";
 export type { Refusal } from "./refusals.ts";
 export { RequestStats } from "./request-stats.ts";
+export {
+  type ImportOptions,
+  importDatabase,
+  inspectDatabase,
+} from "./restore/import-database.ts";
+export {
+  type RestoreOptions,
+  type RestoreSetup,
+  restoreSnapshot,
+} from "./restore/restore-snapshot.ts";
+export { RestoreError } from "./restore/restored-members.ts";
 export type { MemberContext, MemberPart } from "./seams.ts";
 export { Slicer } from "./slicer.ts";
 export { createWatchPart } from "./watch/part.ts";

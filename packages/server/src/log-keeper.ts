@@ -81,6 +81,11 @@ export class LogKeeper {
     );
   }
 
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
   /** Starts nothing more; resolves when what was under way has come to a safe point. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -1,37 +1,39 @@
 // What the log keeper does to memory, log and disk.
 
 import { assert, type Host, utf8ToBytes } from "@etcd-ts/base";
-import { ConfState } from "@etcd-ts/raft";
 import { purgeSnapFiles, type SnapMark, writeSnapFile } from "@etcd-ts/storage";
 import type { LogKeeperActions } from "./log-keeper.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { OpenedMember } from "./open-member.ts";
+import { confStateOf } from "./outgoing-snapshot.ts";
+import type { PeerTransport } from "./peer-transport.ts";
 import type { Replica } from "./replica.ts";
 import { v2StoreJson } from "./v2-store.ts";
 
 /** Entries looked at in one go when their bytes are counted. */
 const scanBytes = 1 << 20;
+/** How much of its bound the log in memory may exceed while a peer is being sent a snapshot. */
+const heldLogFactor = 4;
 
 export class LogKeeping implements LogKeeperActions {
   readonly #host: Host;
   readonly #opened: OpenedMember;
   readonly #replica: Replica;
+  readonly #transport: PeerTransport;
   readonly saveSeconds: Histogram = new Histogram(doublingBounds(0.001, 14));
 
-  constructor(host: Host, opened: OpenedMember, replica: Replica) {
+  constructor(host: Host, opened: OpenedMember, replica: Replica, transport: PeerTransport) {
     this.#host = host;
     this.#opened = opened;
     this.#replica = replica;
+    this.#transport = transport;
   }
 
   capture(): SnapMark {
     const { machine, log } = this.#opened;
     const index = machine.appliedIndex;
-    const confState = new ConfState();
-    for (const member of machine.members.list()) {
-      (member.isLearner ? confState.learners : confState.voters).push(member.id);
-    }
     const { members } = machine;
+    const confState = confStateOf(members.list());
     const json = v2StoreJson(members.list(), members.removedIds, members.clusterVersion);
     const data = utf8ToBytes(json);
     this.#host.log.info("triggering snapshot", { "local-member-applied-index": index });
@@ -55,11 +57,15 @@ export class LogKeeping implements LogKeeperActions {
   compactMemory(mark: SnapMark): void {
     const { log, config } = this.#opened;
     log.createSnapshot(mark.index, mark.confState, mark.data);
+    // Who is being sent a snapshot needs what comes behind it; but memory has an end.
+    if (this.#transport.holdsLog && this.#replica.logBytes < heldLogFactor * config.logBytesMax)
+      return;
     const keepFrom = this.#firstKept(mark.index, config.snapshotCatchupEntries);
     const dropped = log.firstIndex();
     if (keepFrom <= dropped) return;
-    this.#replica.logBytes -= this.#bytesBetween(dropped, keepFrom);
     log.compact(keepFrom - 1);
+    // Counted anew: what a later leader replaced was counted twice.
+    this.#replica.logBytes = this.#bytesBetween(keepFrom, log.lastIndex() + 1);
     this.#host.log.info("compacted Raft logs", { "compact-index": keepFrom - 1 });
   }
 

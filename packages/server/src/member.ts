@@ -18,40 +18,56 @@ import {
 } from "@etcd-ts/machine";
 import type { RawNode, Status } from "@etcd-ts/raft";
 import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
+import { AppliedWaiters } from "./applied-waiters.ts";
 import { BackendCommits } from "./backend-commits.ts";
-import { ClusterVersionKeeper, isLower, shortVersion } from "./cluster-version.ts";
+import {
+  ClusterVersionKeeper,
+  invalidDowngrade,
+  isLower,
+  shortVersion,
+} from "./cluster-version.ts";
 import { CompactionRunner } from "./compaction-runner.ts";
 import { type MemberConfig, type MemberOptions, serverVersion } from "./config.ts";
+import { CorruptionCheck } from "./corruption/check.ts";
+import { ElectionHaste } from "./election-haste.ts";
 import type { Operation } from "./envelope.ts";
-import { catalogue } from "./errors.ts";
+import { catalogue, refusalOf } from "./errors.ts";
 import { CallGate, type GateState } from "./gate.ts";
 import type { HeaderSource } from "./header.ts";
 import { HttpEndpoints } from "./http-endpoints.ts";
 import { hexId, RequestIds } from "./ids.ts";
+import { LeaderCalls } from "./leader-calls.ts";
 import { LeaderTransfers } from "./leader-transfers.ts";
 import { createLeasePart } from "./lease/part.ts";
 import { LogKeeper } from "./log-keeper.ts";
 import { LogKeeping } from "./log-keeping.ts";
 import { LoopMonitor } from "./loop-monitor.ts";
+import { MemberAnswers } from "./member-answers.ts";
 import { MemberHealth } from "./member-health.ts";
 import { MembershipChanges } from "./membership-changes.ts";
 import { MembershipEffects } from "./membership-effects.ts";
 import { NoSpaceAlarm } from "./no-space-alarm.ts";
 import { closeMember, type OpenedMember, openMember } from "./open-member.ts";
 import { OwnedView } from "./owned-view.ts";
+import { MemberSeams } from "./peer-seams.ts";
 import { NoPeers, type PeerTransport } from "./peer-transport.ts";
+import type { PeerRequests } from "./peers/index.ts";
 import { type Proposal, Proposals } from "./proposals.ts";
 import type { Quota } from "./quota.ts";
 import { newRaft } from "./raft-node.ts";
 import { type Reader, Reads } from "./reads.ts";
+import type { Refusal } from "./refusals.ts";
 import { Replica, type ReplicaObserver } from "./replica.ts";
 import { RequestTimes } from "./request-times.ts";
 import type { MemberContext, MemberPart } from "./seams.ts";
+import { AuthService } from "./services/auth.ts";
 import { ClusterService } from "./services/cluster.ts";
 import { HealthService } from "./services/health.ts";
 import { KvService } from "./services/kv.ts";
 import { MaintenanceService } from "./services/maintenance.ts";
+import { refuse } from "./services/unary.ts";
 import { Slicer } from "./slicer.ts";
+import { SnapshotInstaller } from "./snapshot-install.ts";
 import { StoreCounts } from "./store-counts.ts";
 import { createWatchPart } from "./watch/part.ts";
 
@@ -62,8 +78,16 @@ export interface MemberSetup {
   openBackend(folder: string): Promise<Backend>;
   /** What is served beside the member's own services; by default the watch hub and the lease keeper. */
   createParts?(context: MemberContext): readonly MemberPart[];
-  /** Links to the other members; a member without them can only be alone. */
+  /**
+   * Links to the other members; a member without them can only be alone. Made before the member is, with
+   * the peer listener open already: the member starts and stops them.
+   */
   readonly transport?: PeerTransport;
+  /**
+   * What is asked of other members beside raft: the cluster when joining it, versions, leases, hashes. The
+   * member stops them.
+   */
+  readonly requests?: PeerRequests;
   /**
    * The member failed, and nothing is acknowledged any more: say so and end the process. Nothing is logged
    * here, so that there is one message.
@@ -105,6 +129,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
   readonly methods: MethodTable;
   readonly parts: readonly MemberPart[];
   readonly opened: OpenedMember;
+  readonly leaderCalls: LeaderCalls;
   readonly #setup: MemberSetup;
   readonly #raft: RawNode;
   readonly #transport: PeerTransport;
@@ -113,6 +138,10 @@ export class Member implements MemberContext, GateState, HeaderSource {
   readonly #transfers: LeaderTransfers;
   readonly #health: HealthService;
   readonly #effects: MembershipEffects;
+  readonly #applied: AppliedWaiters;
+  readonly #installer: SnapshotInstaller;
+  readonly #haste: ElectionHaste;
+  readonly #corruption: CorruptionCheck;
   readonly #noSpace: NoSpaceAlarm = new NoSpaceAlarm(this);
   #phase: Phase = "starting";
   #published = false;
@@ -123,12 +152,20 @@ export class Member implements MemberContext, GateState, HeaderSource {
 
   /** Opens or founds the member and starts its loop. Throws `StartError`, `DiskError`, `CorruptionError`. */
   static async open(setup: MemberSetup): Promise<Member> {
-    const opened = await openMember(setup);
+    const abandon = () => {
+      setup.transport?.stop();
+      setup.requests?.stop();
+    };
+    const opened = await openMember(setup).catch((error: unknown) => {
+      abandon();
+      throw error;
+    });
     try {
       const member = new Member(setup, opened);
       member.#start();
       return member;
     } catch (error) {
+      abandon();
       await closeMember(opened);
       throw error;
     }
@@ -152,6 +189,14 @@ export class Member implements MemberContext, GateState, HeaderSource {
     this.times = new RequestTimes(host, config);
     this.monitor = new LoopMonitor(host);
     this.#transport = setup.transport ?? new NoPeers();
+    this.leaderCalls = new LeaderCalls({
+      host,
+      requests: setup.requests,
+      timeoutMs: config.requestTimeoutMs,
+      isLeader: () => this.isLeader,
+      leaderUrls: () => this.machine.members.get(this.leaderId)?.peerUrls,
+    });
+    this.#applied = new AppliedWaiters(host);
     this.commits = new BackendCommits(
       host,
       backend,
@@ -176,6 +221,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
       requestTimeoutMs: config.requestTimeoutMs,
     });
     this.#effects = new MembershipEffects({
+      leaveLeadership: () => this.#leaveLeadership(),
       host,
       memberId: this.memberId,
       clusterId: this.clusterId,
@@ -203,6 +249,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
       options: {
         tickMs: config.heartbeatMs,
         electionMs: config.electionMs,
+        requestTimeoutMs: config.requestTimeoutMs,
         syncsLog: !config.unsafeNoFsync,
       },
     });
@@ -214,9 +261,12 @@ export class Member implements MemberContext, GateState, HeaderSource {
       replica: this.replica,
       transport: this.#transport,
       requestIds: this.requestIds,
+      leaderCalls: this.leaderCalls,
       nowMs: () => host.clock.monotonicMs(),
+      whenApplied: (done) => this.#applied.wait(this.commitIndex, this.appliedIndex, done),
+      fatal: this.fatal,
     });
-    this.keeping = new LogKeeping(host, opened, this.replica);
+    this.keeping = new LogKeeping(host, opened, this.replica, this.#transport);
     this.#logKeeper = new LogKeeper(
       this.keeping,
       this.commits,
@@ -224,21 +274,36 @@ export class Member implements MemberContext, GateState, HeaderSource {
       opened.snapshotIndex,
       this.fatal,
     );
-    this.#versions = new ClusterVersionKeeper(this, () => {
+    this.#installer = new SnapshotInstaller({
+      host,
+      opened,
+      logKeeper: this.#logKeeper,
+      commits: this.commits,
+      transport: this.#transport,
+      stateReplaced: () => this.#stateReplaced(),
+      fatal: this.fatal,
+    });
+    this.#versions = new ClusterVersionKeeper(this, setup.requests, () => {
       this.#published = true;
       this.#maybeReady();
     });
     this.#transfers = new LeaderTransfers(host, this.replica, config.heartbeatMs);
+    this.#haste = this.#createHaste();
+    this.#corruption = new CorruptionCheck(this, setup.requests);
     this.#health = new HealthService(this);
     this.maintenance = new MaintenanceService(this, this.#transfers);
     this.http = new HttpEndpoints(new MemberHealth(this), host.log);
     this.parts = setup.createParts?.(this) ?? [createWatchPart(this), createLeasePart(this)];
     for (const part of this.parts) opened.observers.push(part);
     opened.observers.push(this.counts);
-    opened.observers.push({ clusterVersionChanged: (version) => this.#versionChanged(version) });
+    opened.observers.push({
+      clusterVersionChanged: (version) => this.#versionChanged(version),
+      membersChanged: () => this.#versions.membersChanged(),
+    });
     const tables = [
       new KvService(this).methods,
       new ClusterService(this, this.changes).methods,
+      new AuthService(this).methods,
       this.maintenance.methods,
       this.#health.methods,
       ...this.parts.map((part) => part.methods),
@@ -281,10 +346,6 @@ export class Member implements MemberContext, GateState, HeaderSource {
     return this.#raft.status();
   }
 
-  get lastTickMs(): number {
-    return this.replica.ticker.lastMs;
-  }
-
   get isStopping(): boolean {
     return this.#phase !== "starting" && this.#phase !== "ready";
   }
@@ -300,6 +361,10 @@ export class Member implements MemberContext, GateState, HeaderSource {
   propose(operation: Operation, request: Uint8Array, proposal: Proposal): void {
     const now = this.host.clock.monotonicMs();
     if (this.proposals.submit(operation, request, proposal, now)) this.replica.wake();
+  }
+
+  withdraw(proposal: Proposal, refusal: Refusal): void {
+    this.proposals.withdraw(proposal, refusal);
   }
 
   linearize(reader: Reader): void {
@@ -322,7 +387,14 @@ export class Member implements MemberContext, GateState, HeaderSource {
       job.cancel();
       return;
     }
-    const running = this.slicer.run(job, { done, failed: this.fatal });
+    const running = this.slicer.run(job, {
+      done: () => {
+        // A received snapshot took the place of what was being read.
+        if (job.error === undefined) done();
+        else refuse(call, refusalOf(job.error));
+      },
+      failed: this.fatal,
+    });
     call.onCancel = () => {
       running.cancel();
       job.cancel();
@@ -364,6 +436,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
     this.#failure = error;
     this.#silence();
     void this.#logKeeper.stop();
+    void this.#installer.stop();
     this.commits.stop();
     for (const waiter of this.#readyWaiters.splice(0)) waiter.reject(error);
     this.#setup.onFailed(error);
@@ -398,60 +471,73 @@ export class Member implements MemberContext, GateState, HeaderSource {
       "cluster-version":
         this.clusterVersion === "" ? "to_be_decided" : shortVersion(this.clusterVersion),
     });
+    this.#transport.start(this.#seams());
     if (opened.founding !== undefined) this.#raft.bootstrap(opened.founding.peers);
     for (const member of this.machine.members.list()) {
       if (member.id !== this.memberId) this.#transport.addPeer(member.id, member.peerUrls);
     }
+    for (const { id, peerUrls } of opened.remotes) this.#transport.addRemote(id, peerUrls);
     this.monitor.start();
     this.replica.start();
-    this.#hastenElection();
+    this.#haste.start();
     this.#versions.start();
+    this.#corruption.start();
     this.compactions.maybeStart();
   }
 
-  /**
-   * A voter that is alone has nobody to wait for: it stands for election as soon as it has applied what is
-   * committed. Others start with all but one tick of their first election timeout behind them.
-   */
-  #hastenElection(): void {
-    const { config, host } = this;
+  #createHaste(): ElectionHaste {
+    const { host, config, memberId, replica } = this;
     const members = this.machine.members.list();
-    const isAlone =
-      (this.opened.founding?.peers.length ?? 0) === 1 ||
-      (members.length === 1 && members[0]!.id === this.memberId);
-    if (!config.initialElectionTickAdvance && !isAlone) return;
-    const ticks = config.electionTicks - 1;
-    if (isAlone) {
-      host.log.info("started as single-node; fast-forwarding election ticks", {
-        "local-member-id": hexId(this.memberId),
-        "forward-ticks": ticks,
-        "forward-duration": `${ticks * config.heartbeatMs}ms`,
-        "election-ticks": config.electionTicks,
-        "election-timeout": `${config.electionMs / 1000}s`,
-      });
-      this.replica.campaignWhenSettled();
-    } else {
-      this.replica.advanceTicks(ticks);
-    }
+    return new ElectionHaste({
+      host,
+      config,
+      memberId,
+      replica,
+      isAlone:
+        this.opened.isForcedAlone ||
+        (this.opened.founding?.peers.length ?? 0) === 1 ||
+        (members.length === 1 && members[0]!.id === memberId),
+      activeCount: () =>
+        this.machine.members
+          .list()
+          .filter(({ id }) => this.#transport.activeSinceMs(id) !== undefined).length,
+    });
   }
 
   async #stop(): Promise<void> {
-    this.host.log.info("skipped leadership transfer for single voting member cluster", {
-      "local-member-id": hexId(this.memberId),
-      "current-leader-member-id": hexId(this.leaderId),
-    });
     await this.#prepareStop();
+    await this.#handOver();
     if (this.#phase === "failed") return;
     this.#phase = "stopping";
     this.#silence();
     for (const waiter of this.#readyWaiters.splice(0)) waiter.reject(new Error("the member stops"));
     const kept = this.#logKeeper.stop();
+    const installed = this.#installer.stop();
     this.commits.stop();
     await kept;
+    await installed;
     this.replica.writeState();
     this.machine.sealBatch();
     await closeMember(this.opened);
     this.#phase = "stopped";
+  }
+
+  /** Others need not find out by an election timeout that this member has gone. */
+  async #handOver(): Promise<void> {
+    const ids = {
+      "local-member-id": hexId(this.memberId),
+      "current-leader-member-id": hexId(this.leaderId),
+    };
+    const voters = this.machine.members.list().filter((member) => !member.isLearner);
+    if (this.isStopping) return;
+    if (!this.isLeader) {
+      this.host.log.info("skipped leadership transfer; local server is not leader", ids);
+    } else if (voters.length < 2) {
+      this.host.log.info("skipped leadership transfer for single voting member cluster", ids);
+    } else {
+      // Raft gives a transfer up after one election timeout.
+      await this.#transfers.handOver(this.memberId, 2 * this.config.electionMs);
+    }
   }
 
   /** While the log still works: what parts want to write down before the end. */
@@ -486,7 +572,12 @@ export class Member implements MemberContext, GateState, HeaderSource {
     this.#health.stop();
     for (const part of this.parts) part.stop();
     this.gate.stop();
+    this.leaderCalls.stop();
+    this.#effects.stop();
+    this.#corruption.stop();
+    this.#applied.stop();
     this.#transport.stop();
+    this.#setup.requests?.stop();
     for (const view of [...this.#views]) view.close();
   }
 
@@ -497,6 +588,21 @@ export class Member implements MemberContext, GateState, HeaderSource {
   }
 
   // --- what the replica loop tells --------------------------------------------------------------------
+
+  #seams(): MemberSeams {
+    const { host, memberId, clusterId, machine, replica } = this;
+    return new MemberSeams({
+      host,
+      memberId,
+      clusterId,
+      machine,
+      replica,
+      dataDir: this.config.dataDir,
+      answers: new MemberAnswers(this, this.changes, this.parts),
+      view: () => this.view(),
+      onRemoved: () => this.#setup.onRemoved?.(),
+    });
+  }
 
   #observer(): ReplicaObserver {
     return {
@@ -511,6 +617,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
         return outcome;
       },
       confStateChanged: (state) => this.machine.setConfState(state),
+      snapshotArrived: (arrived) => this.#installer.begin(arrived),
       entryApplied: (outcome) => {
         if (outcome.overQuota) this.#noSpace.raise();
       },
@@ -521,6 +628,9 @@ export class Member implements MemberContext, GateState, HeaderSource {
 
   #turnEnded(): void {
     for (const part of this.parts) part.turnEnded?.();
+    this.#applied.applied(this.appliedIndex);
+    this.#haste.turnEnded();
+    if (this.replica.isInstalling) return;
     this.compactions.maybeStart();
     this.#logKeeper.consider(this.machine.appliedIndex, this.replica.logBytes);
   }
@@ -542,7 +652,25 @@ export class Member implements MemberContext, GateState, HeaderSource {
     }
   }
 
+  /** This member was removed: what it proposes is dropped from now on, so another one should lead soon. */
+  #leaveLeadership(): void {
+    if (!this.isLeader) return;
+    const target = this.replica.successor();
+    if (target !== undefined) this.replica.transferLeader(target);
+  }
+
+  /** A snapshot from the leader was installed. */
+  #stateReplaced(): void {
+    const { clusterVersion } = this;
+    if (clusterVersion !== "") this.#versionChanged(clusterVersion);
+    this.compactions.maybeStart();
+    this.#versions.membersChanged();
+    this.#maybeReady();
+  }
+
   #versionChanged(version: string): void {
+    const tooOld = invalidDowngrade(version);
+    if (tooOld !== undefined) throw new Error(tooOld);
     // The form of the stored data follows the version of the cluster, from the first that knows forms on.
     this.machine.setStorageVersion(isLower(version, "3.6.0") ? "" : version);
     this.host.log.info("set initial cluster version", {

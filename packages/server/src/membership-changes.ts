@@ -7,7 +7,7 @@
 //
 // In the formulas: V voters, S voters that have started (their name is known), both before the change.
 
-import { type Bytes, emptyBytes } from "@etcd-ts/base";
+import { type Bytes, background, emptyBytes } from "@etcd-ts/base";
 import {
   type ConfChangeOutcome,
   encodeMemberContext,
@@ -21,7 +21,9 @@ import type { ConfWaiter } from "./conf-queue.ts";
 import type { MemberConfig } from "./config.ts";
 import { catalogue, refusalOf } from "./errors.ts";
 import type { RequestIds } from "./ids.ts";
+import type { LeaderCalls } from "./leader-calls.ts";
 import type { PeerTransport } from "./peer-transport.ts";
+import { PeerRequestError } from "./peers/index.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Replica } from "./replica.ts";
 
@@ -37,7 +39,11 @@ export interface ChangeParts {
   readonly replica: Replica;
   readonly transport: PeerTransport;
   readonly requestIds: RequestIds;
+  readonly leaderCalls: LeaderCalls;
   readonly nowMs: () => number;
+  /** Calls back when everything committed by now is applied, or too late. */
+  whenApplied(done: (refusal: Refusal | undefined) => void): void;
+  readonly fatal: (error: Error) => void;
 }
 
 type Answer = (members: readonly Member[]) => Uint8Array;
@@ -78,15 +84,52 @@ export class MembershipChanges {
     );
   }
 
+  /** By the leader, wherever that is. */
   promote(call: ServerCall, id: bigint, answer: Answer): void {
-    const refusal = this.#checkPromote(id);
-    const context = encodePromoteContext(id);
-    const counting: Answer = (members) => {
-      this.promoteSuccessCount++;
-      return answer(members);
-    };
-    if (refusal !== undefined) this.#countPromoteFailure(refusal);
-    this.#propose(call, refusal, ConfChangeType.AddNode, id, context, counting);
+    const { leaderCalls, fatal } = this.#parts;
+    const asked = leaderCalls.ask<readonly Member[]>({
+      here: async () => {
+        const outcome = await this.promoteHere(id, call);
+        return outcome === catalogue.notLeader ? undefined : outcome;
+      },
+      there: async (requests, urls, timeoutMs) => {
+        try {
+          return await requests.promote(urls, id, call.metadata("authorization"), timeoutMs);
+        } catch (error) {
+          const refusal = error instanceof PeerRequestError ? promoteRefusal(error) : undefined;
+          if (refusal === undefined) throw error;
+          return refusal;
+        }
+      },
+      isGone: () => call.ended,
+    });
+    background(
+      asked.then((outcome) => {
+        if ("code" in outcome) call.fail(outcome.code, outcome.message);
+        else call.respond(answer(outcome));
+      }),
+      fatal,
+    );
+  }
+
+  /** For a client's call here, or for another member that asks because this one leads. */
+  async promoteHere(id: bigint, call?: ServerCall): Promise<readonly Member[] | Refusal> {
+    const late = await this.#applied();
+    const refusal = late ?? this.#checkPromote(id);
+    const outcome =
+      refusal ??
+      (await new Promise<readonly Member[] | Refusal>((resolve) => {
+        const waiter: ConfWaiter = {
+          decided: ({ error, members }) =>
+            resolve(error === undefined ? members : refusalOf(error)),
+          refused: resolve,
+        };
+        const type = ConfChangeType.AddNode;
+        this.#hand(type, id, encodePromoteContext(id), waiter, call);
+      }));
+    if (!("code" in outcome)) this.promoteSuccessCount++;
+    else if (outcome !== catalogue.notLeader) this.#countPromoteFailure(outcome);
+    return outcome;
   }
 
   #propose(
@@ -101,14 +144,29 @@ export class MembershipChanges {
       call.fail(refusal.code, refusal.message);
       return;
     }
+    this.#hand(type, id, context, new ChangeWaiter(call, answer), call);
+  }
+
+  #hand(
+    type: ConfChangeType,
+    id: bigint,
+    context: Bytes,
+    waiter: ConfWaiter,
+    call: ServerCall | undefined,
+  ): void {
     const { requestIds, replica } = this.#parts;
     const change = new ConfChange();
     change.id = requestIds.whole(requestIds.next());
     change.type = type;
     change.nodeId = id;
     change.context = context;
-    call.onCancel = () => replica.forgetConfChange(change.id);
-    replica.proposeConfChange({ change, waiter: new ChangeWaiter(call, answer) });
+    if (call !== undefined) call.onCancel = () => replica.forgetConfChange(change.id);
+    replica.proposeConfChange({ change, waiter });
+  }
+
+  /** What was committed before may be about the member in question. */
+  #applied(): Promise<Refusal | undefined> {
+    return new Promise((resolve) => this.#parts.whenApplied(resolve));
   }
 
   #checkAdd(isLearner: boolean): Refusal | undefined {
@@ -140,9 +198,9 @@ export class MembershipChanges {
 
   #checkPromote(id: bigint): Refusal | undefined {
     const { replica, config } = this.#parts;
+    if (!replica.isLeader) return catalogue.notLeader;
     const member = this.list().find((m) => m.id === id);
     if (member === undefined) return catalogue.memberNotFound;
-    if (!replica.isLeader) return replica.leader === 0n ? catalogue.noLeader : catalogue.notLeader;
     const own = replica.matchIndexOf(this.#parts.memberId);
     if (replica.matchIndexOf(id) < own * readyFraction) return catalogue.learnerNotReady;
     if (!config.strictReconfigCheck) return undefined;
@@ -193,4 +251,14 @@ class ChangeWaiter implements ConfWaiter {
   refused(refusal: Refusal): void {
     this.#call.fail(refusal.code, refusal.message);
   }
+}
+
+/** What the leader's refusal says, where it is one that no other attempt would change. */
+function promoteRefusal({ status, message }: PeerRequestError): Refusal | undefined {
+  if (status === 404) return catalogue.memberNotFound;
+  if (status !== 412) return undefined;
+  if (message.includes("in sync with leader")) return catalogue.learnerNotReady;
+  if (message.includes("can only promote a learner member")) return catalogue.memberNotLearner;
+  if (message.includes("not enough started members")) return catalogue.memberNotEnoughStarted;
+  return undefined;
 }

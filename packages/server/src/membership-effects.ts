@@ -1,26 +1,43 @@
 // What an applied membership change means outside of the machine: links to peers, and etcd's log lines.
 
-import type { Host } from "@etcd-ts/base";
+import type { Host, Timer } from "@etcd-ts/base";
 import type { ConfChangeOutcome } from "@etcd-ts/machine";
 import { hexId } from "./ids.ts";
 import type { PeerTransport } from "./peer-transport.ts";
 
 const removedStopMs = 1000;
+const unlinkMs = 1000;
 
 export interface EffectParts {
   readonly host: Host;
   readonly memberId: bigint;
   readonly clusterId: bigint;
   readonly transport: PeerTransport;
+  /** This member is no longer one, and may lead. */
+  leaveLeadership(): void;
   /** This member is no longer one; called a moment after the change is applied. */
   onRemoved(): void;
 }
 
 export class MembershipEffects {
   readonly #parts: EffectParts;
+  readonly #timers: Set<Timer> = new Set();
 
   constructor(parts: EffectParts) {
     this.#parts = parts;
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    const timer = this.#parts.host.timers.after(delayMs, () => {
+      this.#timers.delete(timer);
+      run();
+    });
+    this.#timers.add(timer);
   }
 
   applied({ kind, member }: ConfChangeOutcome): void {
@@ -55,12 +72,14 @@ export class MembershipEffects {
         break;
       case "removed":
         if (!isSelf) {
-          transport.removePeer(member.id);
+          // It should hear first that the change is committed, which is on its way at this moment.
+          this.#later(unlinkMs, () => transport.removePeer(member.id));
           log("removed member", { "removed-remote-peer-id": id });
           break;
         }
         host.log.warn("the member has been permanently removed from the cluster");
-        host.timers.after(removedStopMs, () => this.#parts.onRemoved());
+        this.#parts.leaveLeadership();
+        this.#later(removedStopMs, () => this.#parts.onRemoved());
         break;
       default:
         kind satisfies never;

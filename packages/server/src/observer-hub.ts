@@ -41,4 +41,8 @@ export class ObserverHub implements MachineObserver {
   downgradeChanged(): void {
     for (const target of this.targets) target.downgradeChanged?.();
   }
+
+  stateReplaced(): void {
+    for (const target of this.targets) target.stateReplaced?.();
+  }
 }

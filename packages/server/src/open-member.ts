@@ -5,22 +5,19 @@
 import { DiskError, type DiskLock, type Host } from "@etcd-ts/base";
 import { type Backend, type Machine, type MachineObserver, openMachine } from "@etcd-ts/machine";
 import type { WalObserver, WalOptions } from "@etcd-ts/storage";
-import {
-  backendFolder,
-  foundLog,
-  type OpenedLog,
-  prepareFolders,
-  reopenLog,
-  StartError,
-} from "./bootstrap.ts";
+import { backendFolder, prepareFolders, StartError, stockDatabase } from "./bootstrap.ts";
+import { invalidDowngrade } from "./cluster-version.ts";
 import {
   type MemberConfig,
   type MemberOptions,
   normalizeConfig,
   warnQuotaBytes,
 } from "./config.ts";
+import { checkInitialHash } from "./corruption/check.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import { ObserverHub } from "./observer-hub.ts";
+import { type OpenedLog, openLog } from "./open-log.ts";
+import type { PeerRequests } from "./peers/index.ts";
 import { Quota } from "./quota.ts";
 
 export interface OpenSetup {
@@ -28,6 +25,7 @@ export interface OpenSetup {
   readonly options: MemberOptions;
   openBackend(folder: string): Promise<Backend>;
   readonly transport?: unknown;
+  readonly requests?: PeerRequests;
 }
 
 export interface OpenedMember extends OpenedLog {
@@ -53,6 +51,7 @@ export async function openMember(setup: OpenSetup): Promise<OpenedMember> {
       { "data-dir": config.dataDir, "wal-dir": config.walDir },
     );
     await refuseForeign(host, config);
+    const pause = () => new Promise<void>((resolve) => host.timers.soon(resolve));
     const backend = await setup.openBackend(backendFolder(config));
     undo.push(() => backend.close());
     const quota = new Quota(backend, config.quotaBackendBytes);
@@ -66,13 +65,9 @@ export async function openMember(setup: OpenSetup): Promise<OpenedMember> {
         leaseTtlSecondsMin: leaseTtlSecondsMin(config),
         learnersMax: config.maxLearners,
       },
-      () => new Promise((resolve) => host.timers.soon(resolve)),
+      pause,
     );
-    if (machine.authEnabled) {
-      throw new StartError(
-        "authentication is enabled in this data directory, and not yet supported",
-      );
-    }
+    refuseAuth(machine, config);
     if (!hasLog && machine.appliedIndex > 0) {
       throw new StartError(
         `there is no log in ${config.walDir}, but the database (${backendFolder(config)}) has applied ` +
@@ -86,12 +81,18 @@ export async function openMember(setup: OpenSetup): Promise<OpenedMember> {
       observer: walTimes,
       ...(config.walSegmentBytes === 0 ? {} : { segmentBytes: config.walSegmentBytes }),
     };
-    const opened = hasLog
-      ? await reopenLog(host, config, machine, walOptions)
-      : await foundLog(host, config, walOptions);
+    const { requests } = setup;
+    const opened = await openLog({ host, config, backend, machine, walOptions, requests }, hasLog);
     undo.push(() => opened.wal.close());
+    refuseAuth(machine, config);
     if ((opened.founding?.peers.length ?? 1) > 1 && setup.transport === undefined) {
       throw new StartError("a cluster of more than one member needs links to its peers");
+    }
+    const tooOld = invalidDowngrade(machine.members.clusterVersion);
+    if (tooOld !== undefined) throw new StartError(tooOld);
+    if (config.initialCorruptCheck) {
+      const { memberId, clusterId } = opened;
+      await checkInitialHash({ host, machine, requests, memberId, clusterId });
     }
     return {
       ...opened,
@@ -138,13 +139,34 @@ async function takeLock(host: Host, config: MemberConfig): Promise<DiskLock> {
   }
 }
 
-/** A data directory of stock etcd has its state in a file of another format. */
+/**
+ * A data directory of stock etcd has its state in a file of another format. Beside a store of ours such a
+ * file is what a stock server made that was started here by mistake: it is not looked at, and whether that
+ * server has gone on with the log shows when the log is opened.
+ */
 async function refuseForeign(host: Host, config: MemberConfig): Promise<void> {
-  const stock = `${config.dataDir}/member/snap/db`;
+  const stock = stockDatabase(config);
   if ((await host.disk.stat(stock)) === undefined) return;
+  if ((await host.disk.stat(backendFolder(config))) === undefined) {
+    throw new StartError(
+      `the data directory ${config.dataDir} was written by another implementation of etcd (${stock}), ` +
+        "which cannot be opened in place: let this member join its cluster with an empty data " +
+        "directory (`etcdctl member add`), or save a snapshot from it (`etcdctl snapshot save`) and " +
+        "restore that into a new directory (`etcdutl snapshot restore`)",
+    );
+  }
+  host.log.warn("ignoring a database of another implementation of etcd; it may be removed", {
+    path: stock,
+    "own-store": backendFolder(config),
+  });
+}
+
+function refuseAuth(machine: Machine, config: MemberConfig): void {
+  if (!machine.authEnabled) return;
   throw new StartError(
-    `the data directory ${config.dataDir} was written by another implementation (${stock}); ` +
-      "restore it from a snapshot of it",
+    `authentication is enabled in the data directory ${config.dataDir}, and this version does not ` +
+      "serve authentication: serving the data to everybody would be worse than not serving it. " +
+      "Disable it on a member that serves it (`etcdctl auth disable`), or go on with a version that does",
   );
 }
 

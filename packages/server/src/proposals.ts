@@ -123,6 +123,19 @@ export class Proposals {
     return queue.slice(0, count);
   }
 
+  /** Raft could not take these now: they are next in the following turn. */
+  giveBack(proposals: readonly Proposal[]): void {
+    for (const proposal of proposals) proposal.handed = false;
+    this.#queue = proposals.concat(this.#queue);
+  }
+
+  /** Takes one back that raft has not got yet; it is refused. One that raft has goes its way. */
+  withdraw(proposal: Proposal, refusal: Refusal): void {
+    if (proposal.handed || !this.#remove(proposal)) return;
+    this.#queue = this.#queue.filter((queued) => queued !== proposal);
+    this.#refuse(proposal, refusal);
+  }
+
   /** Raft refused these for good. */
   drop(proposals: readonly Proposal[], refusal: Refusal): void {
     for (const proposal of proposals) {

@@ -6,6 +6,8 @@ import type { OpenedMember } from "./open-member.ts";
 
 const messageBytesMax = 1 << 20;
 const inflightMessagesMax = 512;
+/** Less than what waits for a slow peer at most (`peers/stream-writer.ts`): raft holds back before messages get lost. */
+const inflightBytesMax = 32 << 20;
 
 export function newRaft(host: Host, opened: OpenedMember): RawNode {
   const { config, machine } = opened;
@@ -20,6 +22,7 @@ export function newRaft(host: Host, opened: OpenedMember): RawNode {
     asyncStorageWrites: true,
     messageBytesMax,
     inflightMessagesMax,
+    inflightBytesMax,
     checkQuorum: true,
     preVote: config.preVote,
   });

@@ -15,28 +15,34 @@
 // append for the log with the answers that may leave only when it is durable (our own vote and our own
 // acknowledgement are among them), and at most one portion of entries to apply.
 //
+// A snapshot from the leader comes out of raft as an append, too. From then on nothing is applied and no
+// append is answered until it is installed (`snapshot-install.ts`); ticks, heartbeats and steps go on.
+//
 // What may fail: the log or the backend. Then nothing is acknowledged any more, and the member stops.
 
 import { assert, type Host } from "@etcd-ts/base";
 import type { ApplyOutcome, ConfChangeOutcome, Machine } from "@etcd-ts/machine";
 import {
   type ConfChange,
+  ConfChangeType,
   type ConfState,
   decodeConfChange,
   type Entry,
   EntryType,
-  type HardState,
   type MemoryLog,
   type Message,
   MessageType,
   type RawNode,
-  type Ready,
 } from "@etcd-ts/raft";
+import { AppendLine, type ArrivedSnapshot, hasSnapshot, type LogWriter } from "./append-line.ts";
 import { ApplyQueue } from "./apply-queue.ts";
+import { refuseAuthChange } from "./auth-guard.ts";
 import type { BackendCommits } from "./backend-commits.ts";
 import { type ConfProposal, ConfQueue } from "./conf-queue.ts";
 import { peekRequestId } from "./envelope.ts";
 import { catalogue } from "./errors.ts";
+import { ForwardedProposals } from "./forwarded-proposals.ts";
+import { HandOver } from "./hand-over.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { PeerTransport } from "./peer-transport.ts";
 import type { Proposal, Proposals, TimeoutEvidence } from "./proposals.ts";
@@ -44,19 +50,6 @@ import type { Reads } from "./reads.ts";
 import type { Refusal } from "./refusals.ts";
 import type { RequestTimes } from "./request-times.ts";
 import { Ticker } from "./ticker.ts";
-
-/** What the loop needs of the write-ahead log. */
-export interface LogWriter {
-  append(
-    hardState: HardState | undefined,
-    entries: readonly Entry[],
-    mustSync: boolean,
-    done: (error: Error | undefined) => void,
-  ): void;
-  /** Appends wait from here on for `flush`, which sends them off together. */
-  hold(): void;
-  flush(): void;
-}
 
 /** What the rest of the member wants to know. All are called inside a turn. */
 export interface ReplicaObserver {
@@ -68,6 +61,8 @@ export interface ReplicaObserver {
   applyConfChange(entry: Entry, change: ConfChange): ConfChangeOutcome;
   /** What raft made of it. */
   confStateChanged(state: ConfState): void;
+  /** Nothing is applied until it is installed. */
+  snapshotArrived(arrived: ArrivedSnapshot): void;
   /** A normal entry was applied, whoever proposed it. */
   entryApplied(outcome: ApplyOutcome): void;
   /** Everything of this turn is done; answers have been given. */
@@ -78,6 +73,8 @@ export interface ReplicaObserver {
 export interface ReplicaOptions {
   readonly tickMs: number;
   readonly electionMs: number;
+  /** How long a proposal may be on its way. */
+  readonly requestTimeoutMs: number;
   /** False: `--unsafe-no-fsync`. */
   readonly syncsLog: boolean;
 }
@@ -88,6 +85,10 @@ const readSliceMs = 3;
 /** What enters the log in one turn at most; the rest waits for the next one. */
 const proposalCountMax = 2048;
 const proposalBytesMax = 4 << 20;
+/** The log's disk hangs when it has not answered for so many election timeouts. */
+const hungElections = 2;
+/** Messages of peers that wait for a turn. */
+const inboxCountMax = 8192;
 
 export class Replica implements TimeoutEvidence {
   readonly #host: Host;
@@ -108,16 +109,17 @@ export class Replica implements TimeoutEvidence {
   #scheduled = false;
   #inTurn = false;
   #stopped = false;
-  /** MsgStorageAppends whose sync came back, in order. */
-  #durable: Message[] = [];
+  readonly #appends: AppendLine;
   /** Messages from peers. */
   #inbox: Message[] = [];
   /** The last term of our own leadership whose first entry was applied here. */
   #establishedTerm = 0;
   readonly #confChanges = new ConfQueue();
   readonly #applying = new ApplyQueue();
-  /** A commit index that is not in the log yet. */
-  #heldState: HardState | undefined;
+  readonly #forwarded = new ForwardedProposals();
+  readonly #handOver: HandOver;
+  /** Raft takes no proposals (leadership is being transferred): not again before the next tick. */
+  #proposalsWait = false;
   #tickDue = false;
   #campaignPending = false;
   /** Monotonic ms when the present turn began. */
@@ -173,6 +175,22 @@ export class Replica implements TimeoutEvidence {
     this.#observer = parts.observer;
     this.#times = parts.times;
     this.#options = parts.options;
+    this.#appends = new AppendLine({
+      wal: parts.wal,
+      syncsLog: parts.options.syncsLog,
+      hungTicks: Math.ceil((hungElections * parts.options.electionMs) / parts.options.tickMs),
+      snapshotArrived: (arrived) => this.#snapshotArrived(arrived),
+      wake: () => this.wake(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#handOver = new HandOver({
+      log: parts.host.log,
+      id: parts.id,
+      raft: parts.raft,
+      disk: this.#appends.disk,
+      electionMs: parts.options.electionMs,
+      activeSinceMs: (id) => parts.transport.activeSinceMs(id),
+    });
     this.ticker = new Ticker(parts.host, parts.options.tickMs, () => {
       this.#tickDue = true;
       this.wake();
@@ -200,6 +218,11 @@ export class Replica implements TimeoutEvidence {
     return since.sort((a, b) => a - b)[Math.floor(voterCount / 2)];
   }
 
+  /** A snapshot from the leader is being installed: nothing is applied. */
+  get isInstalling(): boolean {
+    return this.#appends.isInstalling;
+  }
+
   start(): void {
     this.ticker.start();
     this.wake();
@@ -219,9 +242,25 @@ export class Replica implements TimeoutEvidence {
     this.#host.timers.soon(this.#run);
   }
 
-  /** A message from a peer. */
-  receive(message: Message): void {
+  /** A message from a peer; false: not taken. From the event loop. */
+  receive(message: Message): boolean {
+    if (this.#stopped || this.#inbox.length >= inboxCountMax) return false;
     this.#inbox.push(message);
+    this.wake();
+    return true;
+  }
+
+  /** Messages to a peer got lost. From the event loop. */
+  reportUnreachable(id: bigint): void {
+    if (this.#stopped) return;
+    this.#raft.reportUnreachable(id);
+    this.wake();
+  }
+
+  /** How the sending of a snapshot ended. From the event loop. */
+  reportSnapshot(id: bigint, succeeded: boolean): void {
+    if (this.#stopped) return;
+    this.#raft.reportSnapshot(id, succeeded);
     this.wake();
   }
 
@@ -262,6 +301,11 @@ export class Replica implements TimeoutEvidence {
     this.wake();
   }
 
+  /** The voter to which leadership can be handed over with the least delay, if there is one that works. */
+  successor(): bigint | undefined {
+    return this.#handOver.successor();
+  }
+
   readonly #run = (): void => {
     this.#scheduled = false;
     if (this.#stopped) return;
@@ -290,8 +334,9 @@ export class Replica implements TimeoutEvidence {
     this.#turnMs = nowMs;
     if (this.#tickDue) this.#tick(nowMs);
     this.#finishAppends();
-    this.#stepInbox();
-    this.#proposeConf();
+    this.#stepInbox(nowMs);
+    this.#proposeForwarded(nowMs);
+    this.#proposeConf(nowMs);
     this.#propose();
     this.#reads.beginRound(nowMs);
     const applyUntilMs = nowMs + applySliceMs;
@@ -299,7 +344,9 @@ export class Replica implements TimeoutEvidence {
       while (this.#raft.hasReady()) this.#handleReady(nowMs);
     } while (this.#apply(applyUntilMs));
     this.#proposals.applyGap = this.commitIndex - this.#machine.appliedIndex;
-    this.#reads.release(this.#machine.appliedIndex, this.#host.clock, readSliceMs);
+    if (!this.#appends.isInstalling) {
+      this.#reads.release(this.#machine.appliedIndex, this.#host.clock, readSliceMs);
+    }
     this.#commits.applied();
     this.#observer.turnEnded();
     if (this.#campaignPending && this.#isSettled()) {
@@ -315,31 +362,39 @@ export class Replica implements TimeoutEvidence {
 
   /** Inputs that the answers of this turn caused, or work that did not fit into it. */
   #hasWork(): boolean {
+    if (this.#inbox.length > 0 || this.#raft.hasReady() || this.#reads.needsRound) return true;
+    if (this.leader !== 0n) {
+      if (!this.#proposalsWait && (this.#proposals.queuedCount > 0 || this.#mayProposeConf())) {
+        return true;
+      }
+    }
+    if (this.#appends.isInstalling) return false;
     return (
-      this.#durable.length > 0 ||
-      this.#inbox.length > 0 ||
-      this.#raft.hasReady() ||
-      this.#reads.needsRound ||
+      this.#appends.hasDurable ||
       this.#reads.canRelease(this.#machine.appliedIndex) ||
-      (this.leader !== 0n && (this.#proposals.queuedCount > 0 || this.#mayProposeConf())) ||
       (!this.#applying.isEmpty && !this.#commits.stalled)
     );
   }
 
   #tick(nowMs: number): void {
     this.#tickDue = false;
+    this.#proposalsWait = false;
     this.writeState();
-    this.#raft.tick();
+    if (this.#handOver.tick(nowMs, this.isLeader)) this.#raft.tick();
     this.#proposals.expire(nowMs, this);
+    this.#confChanges.expire(nowMs, this.#options.requestTimeoutMs);
     this.#reads.tick(nowMs);
   }
 
   /** Delivers what was held back until an append was durable. */
   #finishAppends(): void {
-    if (this.#durable.length === 0) return;
-    const finished = this.#durable;
-    this.#durable = [];
-    for (const append of finished) {
+    const finished = this.#appends.take();
+    for (let i = 0; i < finished.length; i++) {
+      const append = finished[i]!;
+      if (hasSnapshot(append)) {
+        this.#log.applySnapshot(append.snapshot!);
+        this.logBytes = 0;
+      }
       if (append.entries.length > 0) {
         this.#log.append(append.entries);
         for (const entry of append.entries) this.logBytes += entry.data.length;
@@ -353,11 +408,28 @@ export class Replica implements TimeoutEvidence {
     else this.#transport.send(message);
   }
 
-  #stepInbox(): void {
+  #stepInbox(nowMs: number): void {
     if (this.#inbox.length === 0) return;
     const inbox = this.#inbox;
     this.#inbox = [];
-    for (const message of inbox) this.#raft.step(message);
+    for (const message of inbox) {
+      if (message.type === MessageType.MsgProp) this.#forwarded.add(message, nowMs);
+      // A campaign could not succeed while the disk hangs, and would only keep others from theirs.
+      else if (message.type !== MessageType.MsgTimeoutNow || !this.#appends.disk.isHung) {
+        this.#raft.step(message);
+      }
+    }
+  }
+
+  /** What other members propose by way of this one, which leads, or did when they sent it. */
+  #proposeForwarded(nowMs: number): void {
+    const { pending } = this.#forwarded;
+    if (pending === undefined || this.#proposalsWait) return;
+    const mayWait = this.#forwarded.waitedMs(nowMs) < 2 * this.#options.electionMs;
+    if (this.isLeader && this.#forwarded.removes(this.#id) && this.#handOver.beforeRemoval(nowMs))
+      this.#proposalsWait = true;
+    else if (this.#raft.step(pending) === "dropped" && mayWait) this.#proposalsWait = true;
+    else this.#forwarded.clear();
   }
 
   /** Raft knows of an applied change only when its whole portion of entries is applied. */
@@ -365,16 +437,27 @@ export class Replica implements TimeoutEvidence {
     return this.#confChanges.isReady && !this.#raft.isConfChangePending;
   }
 
-  #proposeConf(): void {
+  #proposeConf(nowMs: number): void {
     if (this.leader === 0n || !this.#mayProposeConf()) return;
+    if (this.#proposalsWait) return;
+    const first = this.#confChanges.first;
+    const removesUs =
+      first?.type === ConfChangeType.RemoveNode && first.nodeId === this.#id && this.isLeader;
+    if (removesUs && this.#handOver.beforeRemoval(nowMs)) {
+      this.#proposalsWait = true;
+      return;
+    }
     const next = this.#confChanges.next();
     if (next === undefined) return;
-    if (this.#raft.proposeConfChange(next.change) === "ok") this.#confChanges.handed(next);
+    if (this.#raft.proposeConfChange(next.change) === "ok") this.#confChanges.handed(next, nowMs);
     else next.waiter.refused(catalogue.proposalDropped);
   }
 
   #propose(): void {
-    if (this.#proposals.queuedCount === 0 || this.leader === 0n) return;
+    if (this.#proposals.queuedCount === 0 || this.leader === 0n || this.#proposalsWait) return;
+    // Raft may have got another leader within this very turn. Whoever has something in the queue that only the old
+    // one may say (the end of a lease) must hear of it first, and take it back: raft would pass it on to the new one.
+    if (this.#raft.basicStatus().lead !== this.leader) return;
     const batch = this.#proposals.takeQueue(proposalCountMax, proposalBytesMax);
     const datas = new Array<NonNullable<Proposal["data"]>>(batch.length);
     for (let i = 0; i < batch.length; i++) {
@@ -384,7 +467,15 @@ export class Replica implements TimeoutEvidence {
       proposal.term = this.term;
     }
     if (this.#raft.propose(datas) === "ok") return;
-    this.#proposals.drop(batch, catalogue.proposalDropped);
+    const { lead, leadTransferee } = this.#raft.basicStatus();
+    const isMember = this.#machine.members.get(this.#id) !== undefined;
+    if (lead === 0n || leadTransferee !== 0n || !isMember) {
+      // The leader was lost in this very turn, or is about to go: the next one gets them.
+      this.#proposalsWait = true;
+      this.#proposals.giveBack(batch);
+    } else {
+      this.#proposals.drop(batch, catalogue.proposalDropped);
+    }
   }
 
   #handleReady(nowMs: number): void {
@@ -396,8 +487,9 @@ export class Replica implements TimeoutEvidence {
     if (ready.softState !== undefined) this.#leaderIs(ready.softState.lead, nowMs);
     for (const state of ready.readStates) this.#reads.confirm(state.context, state.index);
     for (const message of ready.messages) {
-      if (message.type === MessageType.MsgStorageAppend) this.#persist(message, ready);
-      else if (message.type === MessageType.MsgStorageApply) this.#applying.push(message);
+      if (message.type === MessageType.MsgStorageAppend) {
+        this.#appends.persist(message, ready.hardState, ready.mustSync);
+      } else if (message.type === MessageType.MsgStorageApply) this.#applying.push(message);
       else this.#transport.send(message);
     }
   }
@@ -406,6 +498,8 @@ export class Replica implements TimeoutEvidence {
     const former = this.leader;
     if (leader === former) return;
     this.leader = leader;
+    this.#proposalsWait = false;
+    this.#handOver.leaderChanged();
     this.isLeader = leader === this.#id;
     this.#confChanges.leaderChanged();
     if (leader !== 0n) {
@@ -416,43 +510,20 @@ export class Replica implements TimeoutEvidence {
     this.#observer.leaderChanged(leader, former, this.term);
   }
 
-  /**
-   * Hands an append to the log. A commit index alone is nobody's business: it waits for the next append, or
-   * the next tick, since losing it costs nothing.
-   */
-  #persist(append: Message, ready: Ready): void {
-    assert(
-      append.snapshot === undefined || (append.snapshot.metadata?.index ?? 0) === 0,
-      "no snapshot arrives at a member that has no peers",
-    );
-    const hardState = ready.hardState ?? this.#heldState;
-    if (!ready.mustSync && append.responses.length === 0) {
-      this.#heldState = hardState;
-      return;
-    }
-    this.#heldState = undefined;
-    const mustSync = ready.mustSync && this.#options.syncsLog;
-    this.#wal.append(hardState, append.entries, mustSync, (error) => {
-      if (error === undefined) this.#durable.push(append);
-      else this.#fail(error);
-      this.wake();
-    });
+  /** What was to be applied is in the snapshot; whoever waits for it learns no more than a timeout. */
+  #snapshotArrived(arrived: ArrivedSnapshot): void {
+    for (const response of this.#applying.dropAll()) this.#deliver(response);
+    this.#observer.snapshotArrived(arrived);
   }
 
   /** The commit index that raft knows goes into the log now, in front of what is appended next. */
   writeState(): void {
-    if (this.#heldState === undefined) return;
-    this.#wal.append(this.#heldState, [], false, this.#onHeldState);
-    this.#heldState = undefined;
+    this.#appends.writeState();
   }
-
-  readonly #onHeldState = (error: Error | undefined): void => {
-    if (error !== undefined) this.#fail(error);
-  };
 
   /** Applies what fits before `untilMs`; true when raft was told of a finished portion. */
   #apply(untilMs: number): boolean {
-    if (this.#applying.isEmpty) return false;
+    if (this.#applying.isEmpty || this.#appends.isInstalling) return false;
     const { clock } = this.#host;
     let now = clock.monotonicMs();
     while (now < untilMs && !this.#commits.stalled && !this.#stopped) {
@@ -477,6 +548,8 @@ export class Replica implements TimeoutEvidence {
     assert(entry.type === EntryType.EntryNormal, "joint configuration changes are never proposed");
     const id = entry.data.length === 0 ? -1 : peekRequestId(entry.data, this.#high16);
     const proposal = id < 0 ? undefined : this.#proposals.take(id, entry.term);
+    // What this member proposes is none of it.
+    if (proposal === undefined) refuseAuthChange(entry.data, entry.index);
     const outcome = this.#machine.apply(entry, proposal !== undefined);
     if (outcome !== undefined) {
       this.#observer.entryApplied(outcome);
@@ -499,7 +572,8 @@ export class Replica implements TimeoutEvidence {
     const outcome = this.#observer.applyConfChange(entry, change);
     // A refused change counts for raft as one of no node at all.
     if (outcome.error !== undefined) change.nodeId = 0n;
-    this.#observer.confStateChanged(this.#raft.applyConfChange(change));
+    const state = this.#raft.applyConfChange(change, entry.index);
+    if (state !== undefined) this.#observer.confStateChanged(state);
     this.#confChanges.applied(change.id, outcome);
   }
 

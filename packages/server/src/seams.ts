@@ -8,6 +8,7 @@
 // Everything runs on one event loop. Observer calls (`changed`, `leaseGranted`, …) come from inside an apply:
 // a part only takes notes there, and does its work in `turnEnded`, in a job of the slicer or in a timer.
 
+import type { LeaseTimeToLiveRequest, LeaseTimeToLiveResponse } from "@etcd-ts/api";
 import type { Host } from "@etcd-ts/base";
 import type {
   BackendView,
@@ -22,10 +23,13 @@ import type { Operation } from "./envelope.ts";
 import type { CallGate } from "./gate.ts";
 import type { HeaderSource } from "./header.ts";
 import type { RequestIds } from "./ids.ts";
+import type { LeaderCalls } from "./leader-calls.ts";
 import type { MetricFamily } from "./metric-types.ts";
+import type { LeaseFailure } from "./peers/index.ts";
 import type { Proposal } from "./proposals.ts";
 import type { Quota } from "./quota.ts";
 import type { Reader } from "./reads.ts";
+import type { Refusal } from "./refusals.ts";
 import type { RequestTimes } from "./request-times.ts";
 import type { Slicer } from "./slicer.ts";
 import type { StoreCounts } from "./store-counts.ts";
@@ -57,8 +61,6 @@ export interface MemberContext {
   readonly term: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
-  /** Monotonic ms of the last tick of the replica loop: a leader that ticked lately is trusted (leases). */
-  readonly lastTickMs: number;
   readonly isStopping: boolean;
   /**
    * Sends a request through the log. `request` is the encoded request message, which the caller has
@@ -66,6 +68,10 @@ export interface MemberContext {
    * large, too many) comes from inside.
    */
   propose(operation: Operation, request: Uint8Array, proposal: Proposal): void;
+  /** Takes a proposal back if it is not on its way yet; it is refused with this. */
+  withdraw(proposal: Proposal, refusal: Refusal): void;
+  /** Questions that only the leader can answer. */
+  readonly leaderCalls: LeaderCalls;
   /** Tells `reader` once local reads are linearizable. */
   linearize(reader: Reader): void;
   /** Whether a write of this cost fits under the quota. If not, the NOSPACE alarm is raised. */
@@ -100,6 +106,11 @@ export interface MemberPart extends MachineObserver {
   leadershipEstablished?(): void;
   /** This member no longer leads (or never did since the last call). */
   leadershipLost?(): void;
+  /** As the primary lessor; for other members. */
+  renewLease?(id: bigint): Promise<bigint | LeaseFailure>;
+  leaseTimeToLive?(
+    request: LeaseTimeToLiveRequest,
+  ): Promise<LeaseTimeToLiveResponse | LeaseFailure>;
   /**
    * The member stops in good order, and the log still works: whatever must be written before. Calls back
    * once.

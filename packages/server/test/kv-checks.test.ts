@@ -145,3 +145,12 @@ test("a transaction costs what its dearer branch puts", () => {
   assert.equal(txnCostBytes(txn([put("a", "xyz")], [put("a"), put("b")])), 2 * 257);
   assert.equal(txnCostBytes(txn([nested([put("a")]), put("b")])), 2 * 257);
 });
+
+test("a transaction with very many nested deletes is checked like any other", () => {
+  const deletes: RequestOp[] = [];
+  for (let i = 0; i < 200_000; i++) deletes.push(del(`d${i}`));
+  const request = txn([nested(deletes), put("x")]);
+  assert.equal(checkTxn(request, 1_000_000), undefined);
+  request.success.push(put("d199999"));
+  assert.equal(checkTxn(request, 1_000_000), catalogue.duplicateKey);
+});

@@ -7,8 +7,10 @@ import {
   CompareTarget,
   DeleteRangeRequest,
   decodeRangeStreamResponse,
+  encodeDeleteRangeRequest,
   encodePutRequest,
   encodeRangeRequest,
+  encodeTxnRequest,
   PutRequest,
   RangeRequest,
   type RangeResponse,
@@ -16,7 +18,7 @@ import {
   SortTarget,
   TxnRequest,
 } from "@etcd-ts/api";
-import { startStream } from "./support/calls.ts";
+import { FakeCall, startStream } from "./support/calls.ts";
 import { CallError, MemberWorld } from "./support/member-world.ts";
 
 function rangeOp(key: string, rangeEnd = ""): RequestOp {
@@ -257,5 +259,118 @@ test("RangeStream refuses orders and filters", async () => {
     (error: CallError) =>
       error.code === 12 && error.message === "RangeStream does not support revision filters",
   );
+  await world.stop();
+});
+
+test("what may have a large answer begins when there is room for it, the rest at once", async () => {
+  const world = await MemberWorld.started();
+  await world.put("a", "1");
+  const path = "/etcdserverpb.KV/";
+  const start = (name: string, message: Uint8Array): FakeCall => {
+    const method = world.member.methods[path + name];
+    assert.ok(method?.kind === "unary");
+    const call = new FakeCall(path + name);
+    call.isFull = true;
+    method.handle(call, message);
+    return call;
+  };
+  const range = (change: (request: RangeRequest) => void): Uint8Array => {
+    const request = new RangeRequest();
+    request.key = Buffer.from("a");
+    change(request);
+    return encodeRangeRequest(request);
+  };
+  const write = (...ops: RequestOp[]): Uint8Array => {
+    const request = new TxnRequest();
+    request.success = [...ops, putOp("w", "x")];
+    return encodeTxnRequest(request);
+  };
+  const deletion = new DeleteRangeRequest();
+  deletion.key = Buffer.from("none");
+  deletion.prevKv = true;
+  const put = new PutRequest();
+  put.key = Buffer.from("p");
+  put.prevKv = true;
+  const read = new TxnRequest();
+  read.success = [rangeOp("a", "b")];
+  const waiting: [FakeCall, string][] = [
+    [
+      start(
+        "Range",
+        range(() => {}),
+      ),
+      "answer",
+    ],
+    [
+      start(
+        "Range",
+        range((request) => {
+          request.serializable = true;
+        }),
+      ),
+      "answer",
+    ],
+    [
+      start(
+        "Range",
+        range((request) => {
+          request.rangeEnd = Buffer.from("b");
+        }),
+      ),
+      "long",
+    ],
+    [start("Txn", encodeTxnRequest(read)), "long"],
+    [start("Txn", write(rangeOp("a"))), "answer"],
+    [start("DeleteRange", encodeDeleteRangeRequest(deletion)), "answer"],
+    [start("Put", encodePutRequest(put)), "answer"],
+  ];
+  put.prevKv = false;
+  const small = [start("Put", encodePutRequest(put)), start("Txn", write(putOp("v", "y")))];
+  await world.world.until(() => small.every((call) => call.ended));
+  await world.world.until(() => waiting.every(([call]) => call.waiting.length === 1));
+  const revision = world.member.machine.revision;
+  assert.equal(revision, 4, "what waits has not been written");
+  for (const [call, lane] of waiting) {
+    assert.equal(call.ended, false);
+    assert.equal(call.waiting[0]?.lane, lane, call.path);
+    call.isFull = false;
+    call.waiting[0]?.work.begin();
+  }
+  await world.world.until(() => waiting.every(([call]) => call.ended));
+  assert.ok(waiting.every(([call]) => call.error === undefined));
+  assert.equal(world.member.machine.revision, 6);
+  await world.stop();
+});
+
+test("a read that a received snapshot overtakes is refused, not answered in part", async () => {
+  const world = await MemberWorld.started();
+  for (let i = 0; i < 3000; i++) world.beginPut(`k${i}`, "v");
+  await world.world.until(() => world.member.machine.revision === 3001);
+  const request = new RangeRequest();
+  request.key = Buffer.from("k");
+  request.rangeEnd = Buffer.from("l");
+  request.serializable = true;
+  const path = "/etcdserverpb.KV/Range";
+  const body = encodeRangeRequest(request);
+  const txn = new TxnRequest();
+  txn.success = [rangeOp("k", "l")];
+  txn.success[0]!.requestRange!.serializable = true;
+  const calls = [
+    world.begin(path, body),
+    world.begin("/etcdserverpb.KV/Txn", encodeTxnRequest(txn)),
+    startStream(world.member.methods, "/etcdserverpb.KV/RangeStream", body),
+  ];
+  assert.ok(calls.every((call) => !call.ended && call.response === undefined));
+  const pause = () => new Promise<void>((resolve) => world.world.later(0, resolve));
+  await world.world.settled(world.member.machine.reload(pause));
+  await world.world.until(() => calls.every((call) => call.ended));
+  for (const call of calls) {
+    assert.equal(call.error?.message, "etcdserver: leader changed", call.path);
+    assert.equal(call.error?.code, 14);
+  }
+  const again = await world.range("k5", (each) => {
+    each.serializable = true;
+  });
+  assert.equal(again.kvs.length, 1);
   await world.stop();
 });

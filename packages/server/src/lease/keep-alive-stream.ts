@@ -82,7 +82,7 @@ export class KeepAliveStream implements StreamHandler {
       const answer = this.#authority.renewNow(id);
       if (answer === undefined) {
         this.#working = true;
-        this.#authority.renewLater(id, this.#answered);
+        this.#authority.renewLater(id, this.#answered, this.#isClosed);
       } else {
         this.#waiting.shift();
         this.#send(id, answer.ttlSeconds, answer.revision);
@@ -91,6 +91,8 @@ export class KeepAliveStream implements StreamHandler {
     this.#isWorkingOff = false;
     this.#finishWhenDone();
   }
+
+  readonly #isClosed = (): boolean => this.#closed;
 
   readonly #answered = (result: { ttlSeconds: number; revision: number } | Refusal): void => {
     this.#working = false;

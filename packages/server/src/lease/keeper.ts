@@ -28,6 +28,7 @@ import {
 import type { Timer } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
 import { Operation } from "../envelope.ts";
+import { catalogue } from "../errors.ts";
 import { Proposal } from "../proposals.ts";
 import type { MemberContext } from "../seams.ts";
 import { Deadlines, LeaseTimer } from "./deadlines.ts";
@@ -49,6 +50,7 @@ export class LeaseKeeper {
   #checkTimer: Timer | undefined;
   #checkpointTimer: Timer | undefined;
   #revokingCount = 0;
+  readonly #revoking: Set<Revocation> = new Set();
   /** The last look found more than may be on their way at once. */
   #moreExpired = false;
   /** For metrics. */
@@ -106,6 +108,10 @@ export class LeaseKeeper {
     this.#isPrimary = false;
     this.#deadlines.clear();
     this.#cancelTimers();
+    // One that is not in the log yet must not get there by way of a leader that has given the lease new time.
+    for (const revocation of [...this.#revoking]) {
+      this.#context.withdraw(revocation, catalogue.leaderChanged);
+    }
   }
 
   stop(): void {
@@ -166,11 +172,14 @@ export class LeaseKeeper {
       const request = new LeaseRevokeRequest();
       request.id = timer.id;
       const proposal = new Revocation(timer, this.#revocationEnded);
+      this.#revoking.add(proposal);
       this.#context.propose(Operation.leaseRevoke, encodeLeaseRevokeRequest(request), proposal);
     }
   }
 
-  readonly #revocationEnded = (timer: LeaseTimer): void => {
+  readonly #revocationEnded = (revocation: Revocation): void => {
+    this.#revoking.delete(revocation);
+    const { timer } = revocation;
     this.#revokingCount = Math.max(0, this.#revokingCount - 1);
     if (this.#context.machine.leases.get(timer.id) === undefined) {
       this.expiredCount += 1;
@@ -250,21 +259,21 @@ export class LeaseKeeper {
 }
 
 class Revocation extends Proposal {
-  readonly #timer: LeaseTimer;
-  readonly #ended: (timer: LeaseTimer) => void;
+  readonly timer: LeaseTimer;
+  readonly #ended: (revocation: Revocation) => void;
 
-  constructor(timer: LeaseTimer, ended: (timer: LeaseTimer) => void) {
+  constructor(timer: LeaseTimer, ended: (revocation: Revocation) => void) {
     super();
-    this.#timer = timer;
+    this.timer = timer;
     this.#ended = ended;
   }
 
   override applied(): void {
-    this.#ended(this.#timer);
+    this.#ended(this);
   }
 
   override refused(): void {
-    this.#ended(this.#timer);
+    this.#ended(this);
   }
 }
 

@@ -56,6 +56,9 @@ export function createLeasePart(context: MemberContext): MemberPart {
       keeper.turnEnded();
       authority.turnEnded();
     },
+    renewLease: (id) => authority.renewForPeer(id),
+    leaseTimeToLive: (request) => authority.timeToLiveForPeer(request),
+    stateReplaced: () => keeper.demote(),
     // What is left of every lease goes into the log, or a restart would give it its full time again.
     prepareStop: (done) => {
       let waiting = 1;

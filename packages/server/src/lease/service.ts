@@ -14,9 +14,8 @@ import {
   LeaseLeasesResponse,
   LeaseRevokeResponse,
   LeaseStatus,
-  LeaseTimeToLiveResponse,
 } from "@etcd-ts/api";
-import { type Bytes, keyToBytes } from "@etcd-ts/base";
+import type { Bytes } from "@etcd-ts/base";
 import type { ApplyResult } from "@etcd-ts/machine";
 import type { ServerCall } from "@etcd-ts/rpc";
 import { Operation } from "../envelope.ts";
@@ -26,9 +25,6 @@ import type { MemberContext } from "../seams.ts";
 import { decodeRequest, refuse, UnaryProposal } from "../services/unary.ts";
 import type { LeaseAuthority } from "./authority.ts";
 import type { LeaseKeeper } from "./keeper.ts";
-
-/** A missing lease in LeaseTimeToLive. */
-const missingTtl = -1;
 
 export class LeaseService {
   readonly #context: MemberContext;
@@ -70,17 +66,14 @@ export class LeaseService {
   timeToLive(call: ServerCall, message: Bytes): void {
     const request = decodeRequest(call, message, decodeLeaseTimeToLiveRequest);
     if (request === undefined) return;
-    this.#authority.whenLeading((refusal) => {
-      if (refusal !== undefined) {
-        refuse(call, refusal);
-        return;
-      }
-      this.#authority.whenApplied((late) => {
-        if (late !== undefined) refuse(call, late);
-        else if (!this.#keeper.isPrimary) refuse(call, catalogue.leaderChanged);
-        else call.respond(this.#timeToLive(request.id, request.keys));
-      });
-    });
+    this.#authority.timeToLive(
+      request,
+      (result) => {
+        if ("code" in result) refuse(call, result);
+        else call.respond(encodeLeaseTimeToLiveResponse(result));
+      },
+      () => call.ended,
+    );
   }
 
   /** Local, and not linearizable: what this member knows. */
@@ -102,25 +95,6 @@ export class LeaseService {
       return status;
     });
     call.respond(encodeLeaseLeasesResponse(response));
-  }
-
-  #timeToLive(id: bigint, withKeys: boolean): Bytes {
-    const { machine } = this.#context;
-    const response = new LeaseTimeToLiveResponse();
-    response.header = this.#authority.header(machine.revision);
-    response.id = id;
-    const lease = machine.leases.get(id);
-    const timer = this.#keeper.timer(id);
-    if (lease === undefined || timer === undefined) {
-      response.ttl = missingTtl;
-      return encodeLeaseTimeToLiveResponse(response);
-    }
-    response.ttl = this.#keeper.remainingSeconds(timer);
-    response.grantedTtl = lease.ttl;
-    if (withKeys) {
-      for (const key of lease.keys()) response.keys.push(keyToBytes(key));
-    }
-    return encodeLeaseTimeToLiveResponse(response);
   }
 }
 

@@ -157,10 +157,8 @@ export function serverFamilies(member: Member): MetricFamily[] {
       "ReadIndex rounds that were late.",
       () => reads.slowCount,
     ),
-    gauge(
-      "etcd_server_snapshot_apply_in_progress_total",
-      "A received snapshot is applied.",
-      () => 0,
+    gauge("etcd_server_snapshot_apply_in_progress_total", "A received snapshot is applied.", () =>
+      replica.isInstalling ? 1 : 0,
     ),
     labelled("etcd_server_version", "gauge", "The server's version.", ["server_version"], (emit) =>
       emit([serverVersion], 1),

@@ -6,6 +6,7 @@ import { type Introduction, requestFields } from "./peer-headers.ts";
 import type { PeerMetrics } from "./peer-metrics.ts";
 import type { PeerUrl } from "./peer-url.ts";
 import type { PeerSeams } from "./seams.ts";
+import type { EntryFrames } from "./stream-codecs.ts";
 
 export interface LinkContext {
   readonly host: Host;
@@ -13,15 +14,20 @@ export interface LinkContext {
   readonly seams: PeerSeams;
   readonly own: Introduction;
   readonly dialTimeoutMs: number;
+  /** A stream without a byte, and one that takes none, is given up after so long. */
+  readonly readIdleMs: number;
+  readonly writeIdleMs: number;
   readonly clientTls: TlsClientOptions | undefined;
   readonly metrics: PeerMetrics;
+  /** What several followers get alike. */
+  readonly frames: EntryFrames;
   /** Messages to this peer got lost. May be called from anywhere; raft hears of it from the event loop. */
   unreachable(id: bigint): void;
   /** A peer says that this member was removed. */
   removed(): void;
 }
 
-/** A member's listener drops sockets that are idle for five seconds; so do we, and a dialled stream, too. */
+/** A listener of a member drops sockets that are idle for five seconds unless told otherwise; so do we, and a dialled stream, too. */
 export const idleMs = 5000;
 /** On every stream, whatever else is sent. */
 export const heartbeatMs: number = idleMs / 3;
@@ -66,7 +72,7 @@ export class Agents {
         readIdleMs: 0,
         writeIdleMs: idleMs,
         keepMs: idleMs / 2,
-        keptCountMax: 4,
+        keptCountMax: 8,
       });
       this.#agents.set(url.text, agent);
       if (this.#stopped) agent.stop();

@@ -15,7 +15,7 @@ import { serverVersion } from "../config.ts";
 import { hexId } from "../ids.ts";
 import type { MetricFamily } from "../metric-types.ts";
 import type { PeerTransport } from "../peer-transport.ts";
-import type { LinkContext } from "./link-context.ts";
+import { idleMs, type LinkContext } from "./link-context.ts";
 import { Peer, Remote } from "./peer.ts";
 import { noBody, PeerAnswering } from "./peer-answers.ts";
 import { answerFields } from "./peer-headers.ts";
@@ -23,6 +23,7 @@ import { PeerMetrics } from "./peer-metrics.ts";
 import { PeerServer } from "./peer-server.ts";
 import type { PeerSeams } from "./seams.ts";
 import { SideEndpoints } from "./side-endpoints.ts";
+import { EntryFrames } from "./stream-codecs.ts";
 import { parseVersion } from "./versions.ts";
 
 export interface PeerLinksOptions {
@@ -30,6 +31,9 @@ export interface PeerLinksOptions {
   /** As this member advertises them. */
   readonly peerUrls: readonly string[];
   readonly electionMs: number;
+  /** How long a connection may be silent, and take nothing; five seconds when absent. */
+  readonly readIdleMs?: number;
+  readonly writeIdleMs?: number;
   /** For `https` peers: certificate, CA, … */
   readonly clientTls?: TlsClientOptions;
   /** `M.m.p`; what this member is in the eyes of others. */
@@ -63,6 +67,10 @@ export class PeerLinks implements PeerTransport {
     this.#options = options;
     this.#server = new Http1Server({
       host: options.host,
+      timeouts: {
+        readIdleMs: options.readIdleMs ?? idleMs,
+        writeIdleMs: options.writeIdleMs ?? idleMs,
+      },
       handle: (exchange) => this.#handle(exchange),
       onMalformed: (error, remoteAddress) => {
         options.host.log.warn("rejected connection on peer endpoint", {
@@ -86,8 +94,11 @@ export class PeerLinks implements PeerTransport {
       seams,
       own,
       dialTimeoutMs: 1000 + electionMs,
+      readIdleMs: this.#options.readIdleMs ?? idleMs,
+      writeIdleMs: this.#options.writeIdleMs ?? idleMs,
       clientTls,
       metrics: this.metrics,
+      frames: new EntryFrames(),
       unreachable: (id) => this.#reportUnreachable(id),
       removed: () => this.#reportRemoved(),
     };

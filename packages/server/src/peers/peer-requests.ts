@@ -27,7 +27,7 @@ import { Agents } from "./link-context.ts";
 import { parseId } from "./peer-headers.ts";
 import { parsePeerUrl } from "./peer-url.ts";
 import type { LeaseFailure } from "./seams.ts";
-import { leaseTimeoutText } from "./side-endpoints.ts";
+import { implementationName, leaseTimeoutText } from "./side-endpoints.ts";
 
 const answerBytesMax = 16 * 1024 * 1024;
 
@@ -46,6 +46,8 @@ export interface RemoteVersions {
   readonly server: string;
   /** "" while undecided. */
   readonly cluster: string;
+  /** It says that it is no stock member. */
+  readonly isOurs: boolean;
 }
 
 export interface RemoteHash {
@@ -96,6 +98,7 @@ export class PeerRequests {
     return {
       server: textOf(json["etcdserver"]),
       cluster: cluster === "not_decided" ? "" : cluster,
+      isOurs: textOf(json["implementation"]) === implementationName,
     };
   }
 

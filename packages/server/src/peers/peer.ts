@@ -92,6 +92,7 @@ export class Peer {
   /** The peer dialled. */
   attach(kind: StreamKind, exchange: ServerExchange, fields: FieldList): ServerExchangeHandler {
     const writer = kind === "msgapp" ? this.#appendWriter : this.#messageWriter;
+    this.#snapshot?.peerCameBack();
     return writer.attach(exchange, fields);
   }
 

@@ -9,6 +9,7 @@ import {
   GrpcStatus,
   LeaseInternalResponse,
   LeaseKeepAliveResponse,
+  ResponseHeader,
 } from "@etcd-ts/api";
 import { type Bytes, background, bytesToUtf8, type Clock, WireError } from "@etcd-ts/base";
 import { encodeMemberContext, type Member } from "@etcd-ts/machine";
@@ -20,6 +21,9 @@ import { clusterIdMismatch } from "./peer-headers.ts";
 import type { HashFailure, LeaseFailure, PeerAnswers, PeerHash } from "./seams.ts";
 
 const bodyBytesMax = 64 * 1024;
+
+/** How ours tells each other apart from stock members, which skip what they do not know. */
+export const implementationName = "etcd-ts";
 
 export interface SideEndpointParts {
   readonly clock: Clock;
@@ -75,6 +79,7 @@ export class SideEndpoints {
         etcdserver: serverVersion,
         etcdcluster: answers.clusterVersion || "not_decided",
         storage: answers.storageVersion || "unknown",
+        implementation: implementationName,
       };
       answering.json(exchange, 200, JSON.stringify(body));
     });
@@ -164,6 +169,8 @@ export class SideEndpoints {
         }
         const response = new LeaseInternalResponse();
         response.leaseTimeToLiveResponse = outcome;
+        // A stock member fills in the header that it finds, and panics when it finds none.
+        outcome.header ??= new ResponseHeader();
         answering.protobuf(exchange, encodeLeaseInternalResponse(response));
       });
     });

@@ -25,6 +25,8 @@ import { writeUint64 } from "./wire-numbers.ts";
 const stallMs = 60_000;
 /** A stock member cuts a request after five minutes; longer than that nobody waits for an answer. */
 const answerMs = 300_000;
+/** A peer that has come back gets so long to show that it still knows of the request. */
+const cameBackMs = 1_500;
 /** Handed to the socket in one go; small enough to be copied into its frame, so the writer keeps its buffer. */
 const pieceBytes = 64 * 1024;
 /** After that many bytes without waiting for the socket the event loop gets its turn. */
@@ -64,6 +66,15 @@ export class SnapshotSending {
   stop(): void {
     this.#stopped = true;
     this.#upload?.abort("stopped");
+  }
+
+  /**
+   * The peer has dialled anew. If it was restarted, nobody will ever answer what was sent before, and a
+   * machine that lost its power did not even close the connection. If it was not, it still takes over what it
+   * got whole, whether or not it can tell us.
+   */
+  peerCameBack(): void {
+    this.#upload?.doubt();
   }
 
   async #run(request: Message): Promise<void> {
@@ -181,6 +192,9 @@ class Upload implements ResponseHandler, DatabaseSink {
   #over: string | undefined;
   #bytesSinceTurn = 0;
   #timer: Timer | undefined;
+  #doubtTimer: Timer | undefined;
+  /** Bytes that the socket took. */
+  #sentBytes = 0;
 
   constructor(context: LinkContext, url: NonNullable<ReturnType<UrlPicker["pick"]>>) {
     this.#context = context;
@@ -220,6 +234,7 @@ class Upload implements ResponseHandler, DatabaseSink {
       if (this.#over !== undefined) throw new Error(this.#over);
       const piece = part.subarray(at, Math.min(part.length, at + pieceBytes));
       this.#bytesSinceTurn += piece.length;
+      this.#sentBytes += piece.length;
       if (!this.#connection.write(piece)) await this.#drained();
       else if (this.#bytesSinceTurn > turnBytes) await this.pause();
     }
@@ -234,6 +249,17 @@ class Upload implements ResponseHandler, DatabaseSink {
   end(): void {
     this.#connection.end();
     this.#timer = this.#context.host.timers.after(answerMs, () => this.abort("no answer"));
+  }
+
+  /** Ends unless bytes go on leaving. */
+  doubt(): void {
+    if (this.#over !== undefined) return;
+    const sentBefore = this.#sentBytes;
+    this.#doubtTimer?.cancel();
+    this.#doubtTimer = this.#context.host.timers.after(cameBackMs, () => {
+      if (this.#sentBytes > sentBefore) this.doubt();
+      else this.abort("the peer came back without an answer");
+    });
   }
 
   abort(reason: string): void {
@@ -256,6 +282,7 @@ class Upload implements ResponseHandler, DatabaseSink {
 
   onDone(error: Error | undefined): void {
     this.#timer?.cancel();
+    this.#doubtTimer?.cancel();
     this.#over = error?.message ?? "answered before the end";
     this.#wakeUp();
     this.#settle({ status: this.#status, text: this.#text.trim(), error: error?.message });

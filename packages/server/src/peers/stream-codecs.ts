@@ -12,7 +12,7 @@
 // A stock member crashes on an entry that it cannot decode in an append stream. What we send comes from our
 // own encoder; what we receive is bounded and checked, and anything wrong ends the stream and nothing else.
 
-import { allocateBytes, type Bytes, WireError } from "@etcd-ts/base";
+import { allocateBytes, type Bytes, emptyBytes, WireError } from "@etcd-ts/base";
 import {
   decodeEntry,
   decodeMessage,
@@ -89,19 +89,26 @@ export function isLinkHeartbeat(message: Message): boolean {
 
 // --- append stream ------------------------------------------------------------------------------------
 
+const frameKeptBytesMax = 4 * 1024 * 1024;
+
 const FrameType = { heartbeat: 0, entries: 1, message: 2 } as const;
 
 export class AppendEncoder implements MessageEncoder {
   readonly heartbeat: Bytes = Uint8Array.of(FrameType.heartbeat);
+  readonly #frames: EntryFrames;
   #term = 0;
   #index = 0;
+
+  constructor(frames: EntryFrames = new EntryFrames()) {
+    this.#frames = frames;
+  }
 
   /** A MsgApp. */
   encode(message: Message): Bytes {
     const { entries, term, logTerm, index } = message;
     if (index === this.#index && logTerm === this.#term && logTerm === term) {
       this.#index += entries.length;
-      return encodeEntries(entries, message.commit);
+      return this.#frames.of(entries, message.commit);
     }
     this.#term = term;
     this.#index = entries.at(-1)?.index ?? index;
@@ -109,6 +116,43 @@ export class AppendEncoder implements MessageEncoder {
     const frame = allocateBytes(9 + size);
     frame[0] = FrameType.message;
     writeMessage(message, frame, writeUint64(frame, 1, size));
+    return frame;
+  }
+}
+
+/**
+ * Followers that are up to date get the same entries in the same turn: encoded once, for the first of them.
+ * The entries of a log never change, so their first and last tell which they are.
+ */
+export class EntryFrames {
+  #first: Entry | undefined;
+  #last: Entry | undefined;
+  #count = 0;
+  #commit = 0;
+  #frame: Bytes = emptyBytes;
+
+  of(entries: readonly Entry[], commit: number): Bytes {
+    const count = entries.length;
+    const first = entries[0];
+    const last = entries[count - 1];
+    if (
+      first !== undefined &&
+      first === this.#first &&
+      last === this.#last &&
+      count === this.#count &&
+      commit === this.#commit
+    ) {
+      return this.#frame;
+    }
+    const frame = encodeEntries(entries, commit);
+    // An empty one is made faster than it is found, and a large one is not worth its memory.
+    if (count > 0 && frame.length <= frameKeptBytesMax) {
+      this.#first = first;
+      this.#last = last;
+      this.#count = count;
+      this.#commit = commit;
+      this.#frame = frame;
+    }
     return frame;
   }
 }

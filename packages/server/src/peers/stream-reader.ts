@@ -6,7 +6,7 @@ import { type Bytes, bytesToUtf8, type Timer } from "@etcd-ts/base";
 import type { Message } from "@etcd-ts/raft";
 import { ClientConnection, type ResponseHandler, type ResponseHead } from "@etcd-ts/rpc/http1";
 import { hexId } from "../ids.ts";
-import { idleMs, type LinkContext, ownFields, streamPath, tlsFor } from "./link-context.ts";
+import { type LinkContext, ownFields, streamPath, tlsFor } from "./link-context.ts";
 import type { PeerStatus } from "./peer-status.ts";
 import type { PeerUrl, UrlPicker } from "./peer-url.ts";
 import { AppendDecoder, type MessageDecoder, PlainDecoder, StreamError } from "./stream-codecs.ts";
@@ -124,8 +124,8 @@ class Attempt implements ResponseHandler {
       authority: url.authority,
       tls: tlsFor(url, context.clientTls),
       dialTimeoutMs: context.dialTimeoutMs,
-      readIdleMs: idleMs,
-      writeIdleMs: idleMs,
+      readIdleMs: context.readIdleMs,
+      writeIdleMs: context.writeIdleMs,
     });
     this.#connection.send(
       {

@@ -58,7 +58,8 @@ export class StreamWriter {
     this.#detach("replaced by a newer stream");
     exchange.start(200, fields);
     this.#exchange = exchange;
-    this.#encoder = this.#kind === "msgapp" ? new AppendEncoder() : new PlainEncoder();
+    this.#encoder =
+      this.#kind === "msgapp" ? new AppendEncoder(this.#context.frames) : new PlainEncoder();
     this.#heartbeatTimer = host.timers.after(heartbeatMs, this.#onHeartbeat);
     log.info("established TCP streaming connection with remote peer", {
       "stream-writer-type": this.#kind,

@@ -111,7 +111,8 @@ function collectWrites(ops: readonly RequestOp[]): Writes | undefined {
       if ((puts.has(key) && !then.puts.has(key)) || covered(deletes, key)) return undefined;
       puts.add(key);
     }
-    deletes.push(...then.deletes, ...otherwise.deletes);
+    for (const each of then.deletes) deletes.push(each);
+    for (const each of otherwise.deletes) deletes.push(each);
   }
   for (const { requestPut: put } of ops) {
     if (put === undefined) continue;

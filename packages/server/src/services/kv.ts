@@ -6,6 +6,9 @@
 // that a stock member could stumble over ever gets there: unknown fields, doubled fields, odd varints. The
 // test is exact: a canonical encoding is the shortest of its content, and a message of the same length can
 // only differ in the order of its fields.
+//
+// Whatever may have a large answer asks for admission before it begins (`ServerCall.admit`), so a client that
+// does not read its answers gets no further ones made.
 
 import {
   CompactionResponse,
@@ -25,6 +28,7 @@ import {
   sizeTxnRequest,
   type TxnRequest,
 } from "@etcd-ts/api";
+import { type Bytes, copyBytes } from "@etcd-ts/base";
 import {
   type ApplyOutcome,
   type ApplyResult,
@@ -37,7 +41,7 @@ import {
   type RangeJob,
   type TxnResult,
 } from "@etcd-ts/machine";
-import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
+import type { CallWork, MethodTable, ServerCall } from "@etcd-ts/rpc";
 import { Operation } from "../envelope.ts";
 import { catalogue, refusalOf } from "../errors.ts";
 import { responseHeader } from "../header.ts";
@@ -116,7 +120,9 @@ export class KvService {
       return;
     }
     const body = sizePutRequest(request) === message.length ? message : encodePutRequest(request);
-    this.#context.propose(Operation.put, body, new PutProposal(this.#context, call));
+    const proposal = new PutProposal(this.#context, call);
+    if (request.prevKv) proposeAdmitted(Operation.put, body, proposal);
+    else this.#context.propose(Operation.put, body, proposal);
   }
 
   #deleteRange(call: ServerCall, message: Uint8Array): void {
@@ -130,7 +136,8 @@ export class KvService {
     const isCanonical = sizeDeleteRangeRequest(request) === message.length;
     const body = isCanonical ? message : encodeDeleteRangeRequest(request);
     const proposal = new DeleteProposal(this.#context, call);
-    this.#context.propose(Operation.deleteRange, body, proposal);
+    if (request.prevKv) proposeAdmitted(Operation.deleteRange, body, proposal);
+    else this.#context.propose(Operation.deleteRange, body, proposal);
   }
 
   #txn(call: ServerCall, message: Uint8Array): void {
@@ -150,7 +157,9 @@ export class KvService {
       return;
     }
     const body = sizeTxnRequest(request) === message.length ? message : encodeTxnRequest(request);
-    context.propose(Operation.txn, body, new TxnProposal(context, call));
+    const proposal = new TxnProposal(context, call);
+    if (answerSize(request) === "small") context.propose(Operation.txn, body, proposal);
+    else proposeAdmitted(Operation.txn, body, proposal);
   }
 
   #compact(call: ServerCall, message: Uint8Array): void {
@@ -224,7 +233,7 @@ class CompactProposal extends UnaryProposal {
   }
 }
 
-class RangeReader extends UnaryReader {
+class RangeReader extends UnaryReader implements CallWork {
   readonly #request: RangeRequest;
 
   constructor(context: MemberContext, call: ServerCall, request: RangeRequest) {
@@ -233,6 +242,15 @@ class RangeReader extends UnaryReader {
   }
 
   override ready(): void {
+    const request = this.#request;
+    const isLong = request.rangeEnd.length > 0 && !request.countOnly;
+    if (this.call.admit(isLong ? "long" : "answer", this)) return;
+    // Views of a socket's chunk, which need not live as long as this waits.
+    request.key = copyBytes(request.key);
+    request.rangeEnd = copyBytes(request.rangeEnd);
+  }
+
+  begin(): void {
     const { context, call } = this;
     if (call.ended) return;
     const job = context.machine.range(this.#request, itemsAtOnce);
@@ -249,7 +267,7 @@ class RangeReader extends UnaryReader {
   }
 }
 
-class TxnReader extends UnaryReader {
+class TxnReader extends UnaryReader implements CallWork {
   readonly #request: TxnRequest;
 
   constructor(context: MemberContext, call: ServerCall, request: TxnRequest) {
@@ -258,6 +276,10 @@ class TxnReader extends UnaryReader {
   }
 
   override ready(): void {
+    this.call.admit(answerSize(this.#request) === "long" ? "long" : "answer", this);
+  }
+
+  begin(): void {
     const { context, call } = this;
     if (call.ended) return;
     const { error, result, pending } = context.machine.txnReadOnly(this.#request);
@@ -271,6 +293,46 @@ class TxnReader extends UnaryReader {
     times.read("ReadonlyTxn", this.call.startedMs);
     this.call.respond(encodeTxnResponse(encoder, raftTerm, result));
   }
+}
+
+/** A write whose answer may be large: proposed when there is room for it. */
+class AdmittedProposal implements CallWork {
+  readonly #operation: Operation;
+  readonly #proposal: UnaryProposal;
+  body: Bytes;
+
+  constructor(operation: Operation, body: Bytes, proposal: UnaryProposal) {
+    this.#operation = operation;
+    this.body = body;
+    this.#proposal = proposal;
+  }
+
+  begin(): void {
+    this.#proposal.context.propose(this.#operation, this.body, this.#proposal);
+  }
+}
+
+function proposeAdmitted(operation: Operation, body: Bytes, proposal: UnaryProposal): void {
+  const work = new AdmittedProposal(operation, body, proposal);
+  if (!proposal.call.admit("answer", work)) work.body = copyBytes(body);
+}
+
+/** What the answer of a transaction may be: nothing but counts, some KeyValues, or ranges of them. */
+function answerSize(request: TxnRequest): "small" | "some" | "long" {
+  let size: "small" | "some" = "small";
+  for (const branch of [request.success, request.failure]) {
+    for (const { requestRange, requestPut, requestDeleteRange, requestTxn } of branch) {
+      if (requestRange !== undefined) {
+        if (requestRange.rangeEnd.length > 0 && !requestRange.countOnly) return "long";
+        size = "some";
+      } else if (requestTxn !== undefined) {
+        const inner = answerSize(requestTxn);
+        if (inner === "long") return inner;
+        if (inner === "some") size = inner;
+      } else if (requestPut?.prevKv === true || requestDeleteRange?.prevKv === true) size = "some";
+    }
+  }
+  return size;
 }
 
 function compactionMessage(context: MemberContext, revision: number): Uint8Array {

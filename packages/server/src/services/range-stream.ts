@@ -10,14 +10,14 @@ import {
   SortOrder,
   SortTarget,
 } from "@etcd-ts/api";
-import { type Bytes, bytesToKey, keyAfter, keyToBytes } from "@etcd-ts/base";
+import { type Bytes, bytesToKey, copyBytes, keyAfter, keyToBytes } from "@etcd-ts/base";
 import {
   encodeRangeStreamChunk,
   encodeRangeStreamEnd,
   type RangeJob,
   RangeResult,
 } from "@etcd-ts/machine";
-import type { ServerCall, StreamHandler } from "@etcd-ts/rpc";
+import type { CallWork, ServerCall, StreamHandler } from "@etcd-ts/rpc";
 import { catalogue, refusalOf } from "../errors.ts";
 import { Reader } from "../reads.ts";
 import type { Refusal } from "../refusals.ts";
@@ -71,7 +71,7 @@ function checkStream(request: RangeRequest): Refusal | undefined {
   return isFiltered ? catalogue.rangeStreamFilter : undefined;
 }
 
-class RangeStream extends Reader {
+class RangeStream extends Reader implements CallWork {
   readonly #context: MemberContext;
   readonly #call: ServerCall;
   /** Changed from chunk to chunk: where it begins, how many keys, and at which revision. */
@@ -97,7 +97,18 @@ class RangeStream extends Reader {
   }
 
   override ready(): void {
+    if (!this.#call.admit("stream", this)) this.#keepOnlyOwnBytes();
+  }
+
+  /** There is room for the next chunk. */
+  begin(): void {
     this.#nextChunk();
+  }
+
+  /** The request is a view of a socket's chunk, which need not live as long as we wait. */
+  #keepOnlyOwnBytes(): void {
+    this.#request.key = copyBytes(this.#request.key);
+    this.#request.rangeEnd = copyBytes(this.#request.rangeEnd);
   }
 
   override refused(refusal: Refusal): void {
@@ -112,7 +123,7 @@ class RangeStream extends Reader {
   drained(): void {
     if (!this.#waitsForDrain) return;
     this.#waitsForDrain = false;
-    this.#nextChunk();
+    this.#call.admit("stream", this);
   }
 
   #nextChunk(): void {
@@ -134,6 +145,11 @@ class RangeStream extends Reader {
 
   #chunkRead(job: RangeJob, keys: number): void {
     if (this.#call.ended) return;
+    if (job.error !== undefined) {
+      // A received snapshot took the place of what was being read.
+      refuse(this.#call, refusalOf(job.error));
+      return;
+    }
     const { result } = job;
     if (this.#headerRevision === 0) {
       this.#headerRevision = result.revision;

@@ -49,17 +49,14 @@ export abstract class UnaryProposal extends Proposal {
 
   abstract answer(result: ApplyResult): void;
 
-  /** Long ranges inside a transaction are read in slices; the answer follows. */
+  /** Long ranges inside a transaction are read in slices, when there is room; the answer follows. */
   #answerLater(outcome: ApplyOutcome): void {
     const job = outcome.pending!;
-    const running = this.context.slicer.run(job, {
-      done: () => this.answer(outcome.result!),
-      failed: this.context.fatal,
-    });
-    this.call.onCancel = () => {
-      running.cancel();
-      job.cancel();
-    };
+    const { call, context } = this;
+    call.onCancel = () => job.cancel();
+    if (call.ended) job.cancel();
+    const begin = (): void => context.runForCall(call, job, () => this.answer(outcome.result!));
+    call.admit("long", { begin });
   }
 }
 

@@ -7,7 +7,7 @@
 
 import { allocateBytes, type Bytes, utf8ToBytes } from "@etcd-ts/base";
 
-const tagWatchId = (2 << 3) | 0;
+export const tagWatchId: number = (2 << 3) | 0;
 const tagCreated = (3 << 3) | 0;
 const tagCanceled = (4 << 3) | 0;
 const tagCompactRevision = (5 << 3) | 0;

@@ -14,6 +14,15 @@
 //
 // Every watcher gets each revision at most once, in ascending order, whole; gaps only by a cancellation
 // (compacted). `nextRevision` is the one number that says it: all below has been given or did not matter.
+//
+// Catching up goes in rounds. Those behind stand in a queue; a round takes the first one whose stream can take
+// something, and others that are about as far, and walks with them through the history. While others wait, the
+// walk is bounded, and who has not arrived by then goes to the end of the queue, as does whose stream
+// filled up. So everybody moves on with every pass of the queue, however far behind or slow others are.
+//
+// When a snapshot from the leader replaces the store, walks under way end, and nothing can be read until
+// `stateReplaced`. The changes in between are not told: whoever was synced is behind then, from the first
+// revision that was not told.
 
 import { assert, type Bytes, type Key } from "@etcd-ts/base";
 import { EventType, type KvEvent } from "@etcd-ts/machine";
@@ -120,10 +129,19 @@ export interface CatchUpRunner {
 export interface WatchHubLimits {
   /** A response of a watcher with `fragment` is split at this size. */
   readonly fragmentBytes: number;
+  /** Watchers that share a walk through the history; each may collect 1 MiB. Default 512. */
+  readonly roundWatchersMax?: number;
+  /**
+   * Records that a round reads while others wait, and how far apart in revisions the watchers of a round may be.
+   * Default 100,000.
+   */
+  readonly roundItemsMax?: number;
 }
 
-/** Watchers that share a walk through the history. */
-const catchUpWatchersMax = 512;
+const defaultRoundWatchersMax = 512;
+const defaultRoundItemsMax = 100_000;
+/** How often a round goes after what was written during its walk, while others wait. */
+const catchUpWalksMax = 4;
 /** Revisions in one response of a watcher that catches up. */
 const catchUpRevisionsMax = 1000;
 const catchUpBytesMax = 1024 * 1024;
@@ -132,17 +150,24 @@ export class WatchHub {
   readonly #source: WatchSource;
   readonly #runner: CatchUpRunner;
   readonly #fragmentBytes: number;
+  readonly #roundWatchersMax: number;
+  readonly #roundItemsMax: number;
   readonly #synced = new Interests<Watcher>();
   readonly #behind = new Set<Watcher>();
   readonly #touched: Watcher[] = [];
   #catchUp: CatchUp | undefined;
+  /** Last revision of which synced watchers were told. */
+  #toldRevision: number;
   /** Events given to watchers, for metrics. */
   eventCount = 0;
 
   constructor(source: WatchSource, runner: CatchUpRunner, limits: WatchHubLimits) {
     this.#source = source;
+    this.#toldRevision = source.revision;
     this.#runner = runner;
     this.#fragmentBytes = limits.fragmentBytes;
+    this.#roundWatchersMax = limits.roundWatchersMax ?? defaultRoundWatchersMax;
+    this.#roundItemsMax = limits.roundItemsMax ?? defaultRoundItemsMax;
   }
 
   get watcherCount(): number {
@@ -178,6 +203,7 @@ export class WatchHub {
 
   /** All changes of one revision, in order, as they are applied. */
   changed(revision: number, events: readonly KvEvent[]): void {
+    this.#toldRevision = revision;
     if (this.#synced.count === 0) return;
     const touched = this.#touched;
     for (let i = 0; i < events.length; i++) {
@@ -203,6 +229,23 @@ export class WatchHub {
       }
     }
     touched.length = 0;
+  }
+
+  /** The store is another one now, with the same history and more of it. */
+  stateReplaced(): void {
+    if (this.#catchUp !== undefined) this.#abandon(this.#catchUp);
+    const told = this.#toldRevision;
+    const { revision } = this.#source;
+    this.#toldRevision = revision;
+    for (const watcher of this.#synced.all()) {
+      // What a synced watcher was not given did not matter to it.
+      watcher.nextRevision = Math.max(watcher.nextRevision, told + 1);
+      if (watcher.nextRevision > revision) continue;
+      this.#synced.remove(watcher);
+      watcher.state = "behind";
+      this.#behind.add(watcher);
+    }
+    this.#startCatchUp();
   }
 
   #sync(watcher: Watcher): void {
@@ -250,13 +293,18 @@ export class WatchHub {
     this.#runner.start({ step: (itemCount) => this.#stepCatchUp(catchUp, itemCount) });
   }
 
-  /** Those behind whose stream can take something and whose history is still there. */
+  /**
+   * The first of those behind whose stream can take something and whose history is still there, and others
+   * about as far.
+   */
   #chooseBehind(): Watcher[] {
     const chosen: Watcher[] = [];
     for (const watcher of this.#behind) {
       if (this.#wasCompacted(watcher) || !watcher.sink.isWritable) continue;
+      const first = chosen[0] ?? watcher;
+      if (Math.abs(watcher.nextRevision - first.nextRevision) > this.#roundItemsMax) continue;
       chosen.push(watcher);
-      if (chosen.length === catchUpWatchersMax) break;
+      if (chosen.length === this.#roundWatchersMax) break;
     }
     return chosen;
   }
@@ -271,8 +319,10 @@ export class WatchHub {
   }
 
   #stepCatchUp(catchUp: CatchUp, itemCount: number): boolean {
+    if (catchUp !== this.#catchUp) return true;
     const source = this.#source;
-    let atEnd = catchUp.history.step(itemCount);
+    const atEnd = catchUp.history.step(itemCount);
+    catchUp.itemCount += itemCount;
     for (const event of catchUp.history.takeEvents()) {
       const shared = new SharedEvent(event, source);
       catchUp.interests.match(event.key, (watcher) => {
@@ -280,30 +330,48 @@ export class WatchHub {
       });
     }
     const next = catchUp.history.nextRevision;
+    if (atEnd && next <= catchUp.from) {
+      // Nothing can be read: the store is being replaced. `stateReplaced` begins again.
+      this.#abandon(catchUp);
+      return true;
+    }
     const isPresent = atEnd && next > source.revision;
-    this.#deliverCatchUp(catchUp, next, isPresent);
-    if (catchUp.interests.count === 0) {
-      catchUp.history.cancel();
-      atEnd = true;
-    } else if (atEnd) {
+    const isLong =
+      catchUp.itemCount >= this.#roundItemsMax || (atEnd && catchUp.walkCount >= catchUpWalksMax);
+    const yields = isLong && this.#behind.size > catchUp.watchers.size;
+    this.#deliverCatchUp(catchUp, next, isPresent, yields);
+    if (!yields && catchUp.watchers.size > 0) {
+      if (!atEnd) return false;
       // The store has moved on meanwhile: what came since is next.
       for (const watcher of catchUp.watchers) {
         if (this.#wasCompacted(watcher)) catchUp.drop(watcher);
       }
-      if (catchUp.interests.count > 0) {
+      if (catchUp.watchers.size > 0) {
         catchUp.goOn(source, next);
         return false;
       }
     }
-    if (!atEnd) return false;
     // The round is over. Who is still behind waits for its stream, or for the next round.
+    catchUp.history.cancel();
+    for (const watcher of catchUp.watchers) this.#toTheEnd(watcher);
     this.#catchUp = undefined;
     this.#startCatchUp();
     return true;
   }
 
+  /** Its watchers go on from their `nextRevision` in a later round. */
+  #abandon(catchUp: CatchUp): void {
+    for (const watcher of catchUp.watchers) watcher.clearCollected();
+    catchUp.history.cancel();
+    this.#catchUp = undefined;
+  }
+
+  #toTheEnd(watcher: Watcher): void {
+    if (this.#behind.delete(watcher)) this.#behind.add(watcher);
+  }
+
   /** `next`: everything before this revision was looked at for these watchers. */
-  #deliverCatchUp(catchUp: CatchUp, next: number, isPresent: boolean): void {
+  #deliverCatchUp(catchUp: CatchUp, next: number, isPresent: boolean, isLast: boolean): void {
     const header = this.#source.header(this.#source.revision);
     for (const watcher of catchUp.watchers) {
       if (watcher.state !== "behind") {
@@ -317,10 +385,11 @@ export class WatchHub {
         const isFull =
           watcher.collectedRevisions >= catchUpRevisionsMax ||
           watcher.collectedBytes >= catchUpBytesMax;
-        if (!isPresent && !isFull) continue;
+        if (!isPresent && !isFull && !isLast) continue;
         if (!watcher.sink.isWritable) {
           watcher.clearCollected();
           catchUp.drop(watcher); // goes on from its `nextRevision` when its stream drains
+          this.#toTheEnd(watcher);
           continue;
         }
         this.#deliver(watcher, header, reached);
@@ -339,6 +408,11 @@ class CatchUp {
   readonly watchers: Set<Watcher> = new Set();
   readonly interests: Interests<Watcher> = new Interests();
   history: WatchHistory;
+  /** Where the present walk began. */
+  from: number;
+  /** Records read so far, about. */
+  itemCount = 0;
+  walkCount = 1;
 
   constructor(watchers: readonly Watcher[], source: WatchSource) {
     let from = Number.MAX_SAFE_INTEGER;
@@ -347,11 +421,20 @@ class CatchUp {
       this.interests.add(watcher);
       from = Math.min(from, watcher.nextRevision);
     }
+    this.from = from;
     this.history = source.history(from, this.#wants);
   }
 
-  goOn(source: WatchSource, from: number): void {
-    this.history = source.history(from, this.#wants);
+  /**
+   * Everything before `next` was looked at. A walk that ended early (the store was replaced) may not have come to
+   * where the first of those begins that are left, and what lies before may be compacted by now.
+   */
+  goOn(source: WatchSource, next: number): void {
+    let first = Number.MAX_SAFE_INTEGER;
+    for (const watcher of this.watchers) first = Math.min(first, watcher.nextRevision);
+    this.walkCount += 1;
+    this.from = Math.max(next, first);
+    this.history = source.history(this.from, this.#wants);
   }
 
   drop(watcher: Watcher): void {

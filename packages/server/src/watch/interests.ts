@@ -87,6 +87,16 @@ export class Interests<T extends Interest> {
     return true;
   }
 
+  /** Everyone, as of now: the set may be changed while the list is gone through. */
+  all(): T[] {
+    const everyone: T[] = [];
+    for (const members of this.#single.values()) for (const each of members) everyone.push(each);
+    for (const byEnd of this.#ranges.values()) {
+      for (const range of byEnd.values()) for (const each of range.members) everyone.push(each);
+    }
+    return everyone;
+  }
+
   /** Calls `visit` for everyone who wants to know of `key`, in no particular order. */
   match(key: Key, visit: (interest: T) => void): void {
     const members = this.#single.get(key);

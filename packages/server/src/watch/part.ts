@@ -60,6 +60,7 @@ export function createWatchPart(context: MemberContext): MemberPart {
       ),
     ],
     changed: (revision, events) => hub.changed(revision, events),
+    stateReplaced: () => hub.stateReplaced(),
     stop: () => {
       for (const stream of [...streams])
         stream.fail(catalogue.stopped.code, catalogue.stopped.message);

@@ -133,6 +133,7 @@ test("probing, versions, members, downgrade: as members know them", async () => 
     etcdserver: "3.7.1",
     etcdcluster: "not_decided",
     storage: "3.7.0",
+    implementation: "etcd-ts",
   });
   assert.equal(version.fields.get("x-etcd-cluster-id"), "c1");
   assert.equal(version.fields.get("x-server-version"), "3.7.1");
@@ -237,7 +238,9 @@ test("what one member asks is what the other answers", async () => {
   const urls = ["http://dead:1", "nonsense", urlOf(1n)];
   const wait = <T>(task: Promise<T>): Promise<T> => world.world.complete(task, 10_000);
   assert.deepEqual(await wait(requests.cluster(urls, 1000)), { clusterId: 0xc1n, members });
-  assert.deepEqual(await wait(requests.versions(urls, 1000)), { server: "3.7.1", cluster: "" });
+  assert.deepEqual(await wait(requests.versions(urls, 1000)), {
+    ...{ server: "3.7.1", cluster: "", isOurs: true },
+  });
   assert.equal(await wait(requests.downgradeEnabled(urls, 1000)), true);
   assert.deepEqual(await wait(requests.hashKv(urls, 0xc1n, 5n, 1000)), {
     revision: 12n,
@@ -264,6 +267,7 @@ test("what one member asks is what the other answers", async () => {
   const left = await wait(requests.leaseTimeToLive(urls, request, 1000));
   assert.ok(!("failure" in left));
   assert.deepEqual([left.ttl, left.grantedTtl, left.keys.length], [7, 10, 1]);
+  assert.notEqual(left.header, undefined, "a stock member panics without a header");
   request.id = 2n;
   assert.deepEqual(await wait(requests.leaseTimeToLive(urls, request, 1000)), {
     failure: "not-found",

@@ -1,6 +1,13 @@
 // Calls without a network: a handler is called with one of these and the test looks at what came back.
 
-import type { Metadata, MethodTable, ServerCall, StreamHandler } from "@etcd-ts/rpc";
+import type {
+  CallWork,
+  Lane,
+  Metadata,
+  MethodTable,
+  ServerCall,
+  StreamHandler,
+} from "@etcd-ts/rpc";
 
 export class FakeCall implements ServerCall {
   readonly path: string;
@@ -26,6 +33,16 @@ export class FakeCall implements ServerCall {
     this.path = path;
   }
 
+  /** What waits for room, while `isFull`. */
+  readonly waiting: { readonly lane: Lane; readonly work: CallWork }[] = [];
+  isFull = false;
+
+  admit(lane: Lane, work: CallWork): boolean {
+    if (this.isFull) this.waiting.push({ lane, work });
+    else work.begin();
+    return !this.isFull;
+  }
+
   metadata(name: string): string | undefined {
     return this.headers.get(name);
   }
@@ -47,6 +64,20 @@ export class FakeCall implements ServerCall {
     this.sent.push(message.slice());
     this.room--;
     return this.room > 0;
+  }
+
+  sendPrefixed(messages: Uint8Array, count: number): boolean {
+    let seen = 0;
+    let open = true;
+    for (let at = 0; at < messages.length; seen++) {
+      const view = new DataView(messages.buffer, messages.byteOffset + at, 5);
+      const end = at + 5 + view.getUint32(1);
+      if (view.getUint8(0) !== 0 || end > messages.length) throw new Error("not whole messages");
+      open = this.send(new Uint8Array(messages.subarray(at + 5, end)));
+      at = end;
+    }
+    if (seen !== count) throw new Error(`${seen} messages instead of ${count}`);
+    return open;
   }
 
   finish(status?: { code: number; message: string }): void {

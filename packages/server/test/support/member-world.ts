@@ -45,13 +45,14 @@ export class CallError extends Error {
 
 /** One member whose disk and backend survive its lives. */
 export class MemberWorld {
-  readonly world: World = new World();
+  readonly world: World;
   cell: DurableCell = new DurableCell();
   readonly options: MemberOptions;
   member!: Member;
   failure: Error | undefined;
 
-  constructor(options: Partial<MemberOptions> = {}) {
+  constructor(options: Partial<MemberOptions> = {}, world: World = new World()) {
+    this.world = world;
     this.options = { ...defaultOptions, ...options };
   }
 

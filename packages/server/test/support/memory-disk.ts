@@ -83,7 +83,8 @@ type Node = FileNode | FolderNode;
 /** The platters; `life` gives a disk to one life of a machine, which falls silent when that ends. */
 export class MemoryDisk {
   readonly #root = new FolderNode();
-  readonly locks: Set<string> = new Set();
+  /** By what is locked, since a lock stays with its file through a rename. */
+  readonly locks: Set<object> = new Set();
   #later: (fire: () => void) => void = (fire) => setImmediate(fire);
   operationCount = 0;
   stopAfter: number = Number.POSITIVE_INFINITY;
@@ -273,14 +274,15 @@ class DiskLife implements Disk {
   lock(path: string): Promise<DiskLock> {
     return this.#do(() => {
       const { locks } = this.#platters;
-      if (locks.has(path)) throw new DiskError("locked", path, "locked by another");
-      locks.add(path);
       const { folder, name } = this.#platters.place(path);
-      if (!folder.entries.has(name)) folder.entries.set(name, new FileNode());
+      const node = folder.entries.get(name) ?? new FileNode();
+      if (locks.has(node)) throw new DiskError("locked", path, "locked by another");
+      locks.add(node);
+      folder.entries.set(name, node);
       return {
         release: () =>
           this.#do(() => {
-            locks.delete(path);
+            locks.delete(node);
           }),
       };
     });

@@ -19,6 +19,10 @@ import { endOfKeys } from "../../src/watch/interests.ts";
 class FakeStore implements WatchSource {
   revision = 1;
   compactRevision = -1;
+  /** Counts up when a snapshot replaces the store. */
+  epoch = 0;
+  /** Meanwhile nothing can be read. */
+  isReplacing = false;
   readonly changes: KvEvent[][] = [];
 
   change(keys: readonly string[], random: SeededRandom): KvEvent[] {
@@ -43,10 +47,14 @@ class FakeStore implements WatchSource {
   history(from: number, wants: (key: string) => boolean): WatchHistory {
     assert.ok(from >= this.compactRevision, "nobody asks for what is compacted");
     const end = this.revision;
+    const epoch = this.epoch;
     let next = Math.max(from, 2);
+    if (this.isReplacing) next = from - 1;
     let ready: KvEvent[] = [];
     return {
       step: (itemCount) => {
+        // A replaced store is not read any more.
+        if (epoch !== this.epoch || next < from) return true;
         for (let items = 0; items < itemCount && next <= end; next++) {
           const events = this.changes[next - 2] as KvEvent[];
           items += events.length;
@@ -93,15 +101,18 @@ class FakeSink implements WatchSink {
 test("every watcher gets every change of its range once and in order, or is told of a gap", () => {
   let delivered = 0;
   let compacted = 0;
+  let replaced = 0;
   for (let seed = 1; seed <= 150; seed++) {
     const random = new SeededRandom(seed);
     const store = new FakeStore();
     const jobs: { step(itemCount: number): boolean }[] = [];
-    const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, { fragmentBytes: 200 });
+    const limits = { fragmentBytes: 200, roundWatchersMax: 3, roundItemsMax: 20 };
+    const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, limits);
     const words = ["a", "b", "ba", "c", "d"];
     const watches: { watcher: Watcher; sink: FakeSink; start: number; removedAt: number }[] = [];
     for (let step = 0; step < 300; step++) {
       const dice = random.below(100);
+      if (store.isReplacing && (dice < 45 || (dice >= 68 && dice < 70))) continue;
       if (dice < 45) {
         const keys = words.filter(() => random.chance(1, 3));
         if (keys.length > 0) hub.changed(store.revision + 1, store.change(keys, random));
@@ -130,11 +141,27 @@ test("every watcher gets every change of its range once and in order, or is told
         hub.remove(watch.watcher);
       } else if (dice < 70) {
         store.compactRevision = Math.max(store.compactRevision, random.below(store.revision + 1));
+      } else if (dice < 72 && !store.isReplacing) {
+        store.isReplacing = true;
+        store.epoch += 1;
+      } else if (dice < 75 && store.isReplacing) {
+        // A snapshot: changes that were not told, and perhaps a compaction.
+        for (let i = random.below(10); i >= 0; i--) {
+          store.change([random.pick(words)], random);
+        }
+        if (random.chance(1, 4)) {
+          store.compactRevision = Math.max(store.compactRevision, random.below(store.revision + 1));
+        }
+        store.isReplacing = false;
+        replaced += 1;
+        hub.stateReplaced();
       } else if (jobs[0]?.step(1 + random.below(6)) === true) {
         jobs.shift();
       }
     }
     for (const { sink } of watches) sink.isWritable = true;
+    store.isReplacing = false;
+    hub.stateReplaced();
     hub.drained();
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
       for (let steps = 0; !job.step(5); steps++) assert.ok(steps < 10_000, "the catch-up ends");
@@ -164,5 +191,85 @@ test("every watcher gets every change of its range once and in order, or is told
       }
     }
   }
-  assert.ok(delivered > 10_000 && compacted > 10);
+  assert.ok(delivered > 10_000 && compacted > 10 && replaced > 100);
+});
+
+test("slow streams at the head of the queue starve nobody, and a long history holds up no short one", () => {
+  const random = new SeededRandom(1);
+  const store = new FakeStore();
+  for (let i = 0; i < 2_000; i++) store.change(["a"], random);
+  const jobs: { step(itemCount: number): boolean }[] = [];
+  const limits = { fragmentBytes: 200, roundWatchersMax: 2, roundItemsMax: 100 };
+  const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, limits);
+  const options = { key: "a", end: undefined, withPut: true, withDelete: true, prevKv: false };
+  // Two that take one response and are full again; their clients read it at once.
+  const slow = [0, 1].map((id) => {
+    const sink = new FakeSink();
+    const send = sink.send.bind(sink);
+    sink.send = (response) => {
+      send(response);
+      sink.isWritable = false;
+    };
+    hub.add(sink, { id: BigInt(id), startRevision: 1, fragment: false, ...options });
+    return sink;
+  });
+  const far = new FakeSink();
+  hub.add(far, { id: 5n, startRevision: 1, fragment: false, ...options });
+  const near = new FakeSink();
+  const nearWatcher = hub.add(near, { id: 6n, startRevision: 1_990, fragment: false, ...options });
+  let items = 0;
+  while (nearWatcher.state !== "synced") {
+    for (const sink of slow) sink.isWritable = true;
+    hub.drained();
+    assert.ok(items < 1_000, "the near one had to wait for those that are far behind");
+    items += 10;
+    if (jobs[0]?.step(10) === true) jobs.shift();
+  }
+  assert.equal(near.received[0]?.revision, 1_990);
+  for (let steps = 0; far.received.length < 2_000; steps++) {
+    for (const sink of slow) sink.isWritable = true;
+    hub.drained();
+    assert.ok(steps < 4_000, `${far.received.length} received: starved`);
+    if (jobs[0]?.step(10) === true) jobs.shift();
+  }
+  assert.ok(slow.every((sink) => sink.received.length > 100));
+});
+
+test("who was synced when the store was replaced gets what was not told, and no more", () => {
+  const random = new SeededRandom(1);
+  const store = new FakeStore();
+  for (let i = 0; i < 50; i++) store.change(["z"], random);
+  const jobs: { step(itemCount: number): boolean }[] = [];
+  const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, { fragmentBytes: 200 });
+  const options = {
+    end: undefined,
+    withPut: true,
+    withDelete: true,
+    prevKv: false,
+    fragment: false,
+  };
+  const sink = new FakeSink();
+  const quiet = hub.add(sink, { id: 1n, key: "a", startRevision: 0, ...options });
+  const future = new FakeSink();
+  hub.add(future, { id: 2n, key: "a", startRevision: 200, ...options });
+  // Its start lies far back by now, without an event that it wanted.
+  for (let i = 0; i < 50; i++) hub.changed(store.revision + 1, store.change(["z"], random));
+  assert.equal(quiet.nextRevision, 52);
+  for (let i = 0; i < 20; i++) store.change([i % 2 === 0 ? "a" : "z"], random);
+  // What lies before the first revision that was not told does not matter to it.
+  store.compactRevision = 102;
+  store.epoch += 1;
+  hub.stateReplaced();
+  while (jobs.length > 0) if (jobs[0]?.step(5) === true) jobs.shift();
+  assert.equal(sink.compactedAt, -1);
+  assert.equal(sink.received.length, 10);
+  assert.equal(quiet.state, "synced");
+  assert.equal(future.received.length, 0);
+  // Too far back after the next one.
+  for (let i = 0; i < 20; i++) store.change(["a"], random);
+  store.compactRevision = store.revision;
+  store.epoch += 1;
+  hub.stateReplaced();
+  assert.equal(sink.compactedAt, store.revision);
+  assert.equal(sink.received.length, 10);
 });

@@ -1,0 +1,35 @@
+// This version does not serve authentication. An operation of it that stands in the log came from a member
+// that does; passing over it would let this member serve to everybody what is to be protected, and its
+// state differ from that of the others. So the member ends, with a message that says what to do.
+
+import type { Bytes } from "@etcd-ts/base";
+import { operationOf } from "./envelope.ts";
+
+const authEnable = 1000;
+const authDisable = 1011;
+/** Users and roles; those in between that change nothing do no harm. */
+const firstUserChange = 1100;
+const lastRoleChange = 1204;
+const harmless: ReadonlySet<number> = new Set([1102, 1106, 1107, 1202]);
+
+export class AuthUnsupportedError extends Error {
+  override readonly name = "AuthUnsupportedError";
+}
+
+/** Throws when the entry changes anything about authentication. Looks at one byte of all other entries. */
+export function refuseAuthChange(data: Bytes, index: number): void {
+  // Fields above 100 come behind the header, whose tag begins so; those of ordinary requests come before it.
+  if (data[0] !== 0xa2) return;
+  const operation = operationOf(data);
+  const isChange =
+    operation === authEnable ||
+    operation === authDisable ||
+    (operation >= firstUserChange && operation <= lastRoleChange && !harmless.has(operation));
+  if (!isChange) return;
+  throw new AuthUnsupportedError(
+    `entry ${index} of the log ${operation === authEnable ? "enables authentication" : "changes users, roles or authentication"} ` +
+      `(operation ${operation}), which this version does not serve: this member cannot go on in this ` +
+      "cluster. Replace it by one that does (`etcdctl member remove` on another member), or take it " +
+      "back on the others and restore this one from a snapshot that was saved before",
+  );
+}
