@@ -150,7 +150,9 @@ export class NodeConnection implements Connection {
     this.#drop();
     const socket = this.#socket;
     const plainTcp = this.#network === "tcp" && !("encrypted" in socket);
-    if (plainTcp && this.#open && !socket.destroyed) socket.resetAndDestroy();
+    // While the end is on its way to the kernel, Node cannot reset: the socket would stay open for ever.
+    const shuttingDown = socket.writableEnded && !socket.writableFinished;
+    if (plainTcp && this.#open && !socket.destroyed && !shuttingDown) socket.resetAndDestroy();
     else socket.destroy();
   }
 

@@ -197,6 +197,28 @@ test("parts written in one turn leave together", async () => {
   await listener.close();
 });
 
+test("a connection that is destroyed while its end is on its way closes", async () => {
+  const served: Recorder[] = [];
+  const listener = await net.listen(anywhere, {
+    accept: (connection) => {
+      const recorder = new Recorder();
+      recorder.connection = connection;
+      served.push(recorder);
+      return recorder;
+    },
+  });
+  const client = new Recorder();
+  client.connection = net.dial(listener.address, {}, client);
+  await client.opened;
+  client.connection.end();
+  // The end goes to the kernel when this turn is over; the destruction comes before it is there.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  client.connection.destroy();
+  await client.closed;
+  await listener.close();
+  for (const recorder of served) recorder.connection.destroy();
+});
+
 /** A listener whose connections go to an HTTP/1.1 server once their first bytes are here. */
 async function http1Listener(
   http1: ReturnType<typeof serveHttp1>,

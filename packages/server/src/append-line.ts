@@ -95,8 +95,10 @@ export class AppendLine {
    * term or vote.
    */
   persist(message: Message, hardState: HardState | undefined, mustSync: boolean): void {
-    const state = hardState ?? this.#heldState;
     const isSnapshot = hasSnapshot(message);
+    // While the snapshot waits for its turn a mark of our own may go into the log, which counts only with this.
+    if (isSnapshot) this.writeState();
+    const state = hardState ?? this.#heldState;
     if (!mustSync && message.responses.length === 0 && !isSnapshot) {
       this.#heldState = state;
       return;

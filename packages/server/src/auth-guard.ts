@@ -16,6 +16,16 @@ export class AuthUnsupportedError extends Error {
   override readonly name = "AuthUnsupportedError";
 }
 
+/** Throws when a state that came from the leader has authentication on. */
+export function refuseAuthState(isEnabled: boolean, dataDir: string): void {
+  if (!isEnabled) return;
+  throw new AuthUnsupportedError(
+    "the snapshot that was received from the leader has authentication enabled, which this version does not serve: " +
+      "this member cannot go on in this cluster. Replace it by one that does (`etcdctl member remove` on another " +
+      `member), or disable it (\`etcdctl auth disable\`) and start this one with an empty data directory instead of ${dataDir}`,
+  );
+}
+
 /** Throws when the entry changes anything about authentication. Looks at one byte of all other entries. */
 export function refuseAuthChange(data: Bytes, index: number): void {
   // Fields above 100 come behind the header, whose tag begins so; those of ordinary requests come before it.

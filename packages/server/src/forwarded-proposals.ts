@@ -34,7 +34,6 @@ export class ForwardedProposals {
       if (this.#pending === undefined) {
         this.#pending = new Message();
         this.#pending.type = MessageType.MsgProp;
-        this.#pending.from = message.from;
         this.#sinceMs = nowMs;
       }
       this.#pending.entries.push(entry);

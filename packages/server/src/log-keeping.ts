@@ -58,8 +58,7 @@ export class LogKeeping implements LogKeeperActions {
     const { log, config } = this.#opened;
     log.createSnapshot(mark.index, mark.confState, mark.data);
     // Who is being sent a snapshot needs what comes behind it; but memory has an end.
-    if (this.#transport.holdsLog && this.#replica.logBytes < heldLogFactor * config.logBytesMax)
-      return;
+    if (this.#replica.logBytes < heldLogFactor * config.logBytesMax && this.#isHeld()) return;
     const keepFrom = this.#firstKept(mark.index, config.snapshotCatchupEntries);
     const dropped = log.firstIndex();
     if (keepFrom <= dropped) return;
@@ -67,6 +66,11 @@ export class LogKeeping implements LogKeeperActions {
     // Counted anew: what a later leader replaced was counted twice.
     this.#replica.logBytes = this.#bytesBetween(keepFrom, log.lastIndex() + 1);
     this.#host.log.info("compacted Raft logs", { "compact-index": keepFrom - 1 });
+  }
+
+  #isHeld(): boolean {
+    if (this.#transport.holdsLog) return true;
+    return this.#replica.bringsUpMember((id) => this.#transport.activeSinceMs(id) !== undefined);
   }
 
   releaseSegments(index: number): Promise<void> {

@@ -618,6 +618,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
       },
       confStateChanged: (state) => this.machine.setConfState(state),
       snapshotArrived: (arrived) => this.#installer.begin(arrived),
+      snapshotsSettled: () => this.#installer.purge(),
       entryApplied: (outcome) => {
         if (outcome.overQuota) this.#noSpace.raise();
       },

@@ -2,7 +2,7 @@
 
 import type { Host } from "@etcd-ts/base";
 import type { BackendView, Machine } from "@etcd-ts/machine";
-import type { Message } from "@etcd-ts/raft";
+import { type Message, MessageType } from "@etcd-ts/raft";
 import { hexId } from "./ids.ts";
 import { outgoingSnapshot } from "./outgoing-snapshot.ts";
 import type { OutgoingSnapshot, PeerAnswers, PeerSeams } from "./peers/index.ts";
@@ -37,6 +37,10 @@ export class MemberSeams implements PeerSeams {
   }
 
   receive(message: Message): boolean {
+    const { type, from } = message;
+    // Nobody waits for it any more; passed on, it would make a stock leader say that we were removed.
+    const isRequest = type === MessageType.MsgProp || type === MessageType.MsgReadIndex;
+    if (isRequest && this.isRemoved(from)) return true;
     return this.#parts.replica.receive(message);
   }
 

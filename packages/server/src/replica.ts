@@ -32,6 +32,7 @@ import {
   type MemoryLog,
   type Message,
   MessageType,
+  ProgressState,
   type RawNode,
 } from "@etcd-ts/raft";
 import { AppendLine, type ArrivedSnapshot, hasSnapshot, type LogWriter } from "./append-line.ts";
@@ -63,6 +64,8 @@ export interface ReplicaObserver {
   confStateChanged(state: ConfState): void;
   /** Nothing is applied until it is installed. */
   snapshotArrived(arrived: ArrivedSnapshot): void;
+  /** Snapshots came in, and none is being installed any more: databases of those that raft had no use for may go. */
+  snapshotsSettled(): void;
   /** A normal entry was applied, whoever proposed it. */
   entryApplied(outcome: ApplyOutcome): void;
   /** Everything of this turn is done; answers have been given. */
@@ -122,6 +125,8 @@ export class Replica implements TimeoutEvidence {
   #proposalsWait = false;
   #tickDue = false;
   #campaignPending = false;
+  /** A snapshot has come in since the last time that none was being installed. */
+  #sawSnapshot = false;
   /** Monotonic ms when the present turn began. */
   #turnMs = 0;
   /** Bytes of entries in the in-memory log, for the size bound on it. */
@@ -296,6 +301,18 @@ export class Replica implements TimeoutEvidence {
     return this.#raft.status().progress.get(id)?.match ?? 0;
   }
 
+  /**
+   * A member that is connected has a snapshot to install, or has yet to say where it stands. Installing a
+   * large one takes its time, and what was written meanwhile must still be in the log, or it would need the
+   * next snapshot, and so on for ever. Never true where we do not lead.
+   */
+  bringsUpMember(isConnected: (id: bigint) => boolean): boolean {
+    for (const [id, progress] of this.#raft.status().progress) {
+      if (progress.state !== ProgressState.replicate && isConnected(id)) return true;
+    }
+    return false;
+  }
+
   transferLeader(id: bigint): void {
     this.#raft.transferLeader(id);
     this.wake();
@@ -349,6 +366,10 @@ export class Replica implements TimeoutEvidence {
     }
     this.#commits.applied();
     this.#observer.turnEnded();
+    if (this.#sawSnapshot && !this.#appends.isInstalling) {
+      this.#sawSnapshot = false;
+      this.#observer.snapshotsSettled();
+    }
     if (this.#campaignPending && this.#isSettled()) {
       this.#campaignPending = false;
       this.#raft.campaign();
@@ -416,6 +437,7 @@ export class Replica implements TimeoutEvidence {
       if (message.type === MessageType.MsgProp) this.#forwarded.add(message, nowMs);
       // A campaign could not succeed while the disk hangs, and would only keep others from theirs.
       else if (message.type !== MessageType.MsgTimeoutNow || !this.#appends.disk.isHung) {
+        if (message.type === MessageType.MsgSnap) this.#sawSnapshot = true;
         this.#raft.step(message);
       }
     }

@@ -19,14 +19,16 @@ import { assert, type Host } from "@etcd-ts/base";
 import type { Member } from "@etcd-ts/machine";
 import { purgeSnapFiles, type SnapMark, writeSnapFile } from "@etcd-ts/storage";
 import type { ArrivedSnapshot } from "./append-line.ts";
+import { refuseAuthState } from "./auth-guard.ts";
 import type { BackendCommits } from "./backend-commits.ts";
+import { snapshotFolder } from "./bootstrap.ts";
 import { durationText } from "./duration-text.ts";
 import { hexId } from "./ids.ts";
 import type { LogKeeper } from "./log-keeper.ts";
 import type { OpenedMember } from "./open-member.ts";
 import { confStateOf } from "./outgoing-snapshot.ts";
 import type { PeerTransport } from "./peer-transport.ts";
-import { databasePath } from "./peers/index.ts";
+import { databasePath, purgeDatabasesTo } from "./peers/index.ts";
 import { importDatabase } from "./restore/import-database.ts";
 
 export interface InstallParts {
@@ -57,7 +59,22 @@ export class SnapshotInstaller {
   begin(arrived: ArrivedSnapshot): void {
     assert(!this.#isInstalling, "one snapshot is installed at a time");
     this.#isInstalling = true;
-    const running: Promise<void> = this.#install(arrived)
+    this.#run(this.#install(arrived));
+  }
+
+  /**
+   * Received databases that nobody will take over go: those that raft ignored, and those that came twice. What
+   * stands at or below the applied index cannot become the state any more.
+   */
+  purge(): void {
+    if (this.#stopped || this.#isInstalling) return;
+    const { host, opened } = this.#parts;
+    const { appliedIndex } = opened.machine;
+    this.#run(purgeDatabasesTo(host.disk, snapshotFolder(opened.config), appliedIndex));
+  }
+
+  #run(task: Promise<void>): void {
+    const running: Promise<void> = task
       .catch((reason: unknown) => {
         if (reason instanceof Stopped) return;
         this.#parts.fatal(reason instanceof Error ? reason : new Error(String(reason)));
@@ -77,7 +94,7 @@ export class SnapshotInstaller {
     const { machine, backend, config } = opened;
     const { index, snapshot } = arrived;
     const { term, confState } = snapshot.metadata!;
-    const folder = `${config.dataDir}/member/snap`;
+    const folder = snapshotFolder(config);
     const database = databasePath(folder, index);
     const startMs = host.clock.monotonicMs();
     host.log.info("applying snapshot", {
@@ -97,6 +114,7 @@ export class SnapshotInstaller {
     const former = machine.members.list();
     await importDatabase(host.disk, database, backend, { pause, term });
     await machine.reload(pause);
+    refuseAuthState(machine.authEnabled, config.dataDir);
     assert(machine.appliedIndex === index, "the database was the state at the snapshot's index");
     commits.replaced();
     if (machine.confState === undefined) machine.setConfState(confStateOf(machine.members.list()));

@@ -34,6 +34,7 @@ export interface SnapFileName {
 
 const pattern = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
 const databasePattern = /^([0-9a-f]{16})\.snap\.db$/;
+const unfinishedPattern = /^[0-9a-f]{16}-([0-9a-f]{16})\.snap\.tmp$/;
 /** A membership has some kilobytes; a v2 store of old times could have some megabytes. */
 const fileBytesMax = 512 << 20;
 
@@ -120,15 +121,19 @@ export async function loadNewestSnapFile(
   return undefined;
 }
 
-/** Removes all but the newest `kept` files, databases older than the newest, and unfinished files. */
+/**
+ * Removes all but the newest `kept` files, and databases and unfinished files older than the newest. An unfinished
+ * one that is newer may be one that is being written: the next snapshot does not wait until an old one's leavings are
+ * tidied up.
+ */
 export async function purgeSnapFiles(disk: Disk, directory: string, kept: number): Promise<void> {
   const files = await listSnapFiles(disk, directory);
   const newest = files[0];
   const removed = files.slice(kept).map((file) => file.name);
   for (const name of await namesIn(disk, directory)) {
-    const index = Number.parseInt(databasePattern.exec(name)?.[1] ?? "", 16);
+    const match = databasePattern.exec(name) ?? unfinishedPattern.exec(name);
+    const index = Number.parseInt(match?.[1] ?? "", 16);
     if (newest !== undefined && index < newest.index) removed.push(name);
-    if (name.endsWith(".snap.tmp")) removed.push(name);
   }
   for (const name of removed) await disk.remove(`${directory}/${name}`);
   if (removed.length > 0) await disk.syncDirectory(directory);

@@ -65,6 +65,7 @@ test("only the newest files are kept, with the databases that belong to them", a
   const disk = await withSnapshots([1, 1], [1, 2], [1, 3], [2, 4], [2, 5], [3, 6], [3, 7]);
   disk.place(`${directory}/0000000000000006.snap.db`, new Uint8Array(1));
   disk.place(`${directory}/0000000000000007.snap.db`, new Uint8Array(1));
+  disk.place(`${directory}/0000000000000003-0000000000000006.snap.tmp`, new Uint8Array(1));
   disk.place(`${directory}/0000000000000003-0000000000000008.snap.tmp`, new Uint8Array(1));
   disk.place(`${directory}/db`, new Uint8Array(1));
   await purgeSnapFiles(disk, directory, 5);
@@ -76,6 +77,7 @@ test("only the newest files are kept, with the databases that belong to them", a
       "0000000000000002-0000000000000005.snap",
       "0000000000000003-0000000000000006.snap",
       "0000000000000003-0000000000000007.snap",
+      "0000000000000003-0000000000000008.snap.tmp", // being written, perhaps
       "0000000000000007.snap.db",
       "db",
     ],

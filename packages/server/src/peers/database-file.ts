@@ -12,7 +12,7 @@ export function databasePath(folder: string, index: number): string {
 
 /**
  * Removes received databases, whole or not, but those at `keptIndexes`. To be called when the member starts
- * (what nobody refers to is rubbish of a crash) and after one was taken over.
+ * (what nobody refers to is rubbish of a crash).
  */
 export async function purgeDatabases(
   disk: Disk,
@@ -22,6 +22,16 @@ export async function purgeDatabases(
   const kept = new Set(keptIndexes.map((index) => databasePath("", index).slice(1)));
   for (const name of await disk.list(folder)) {
     if (/\.snap\.db(\.[0-9]+\.part)?$/.test(name) && !kept.has(name)) {
+      await disk.remove(`${folder}/${name}`);
+    }
+  }
+}
+
+/** Removes the whole ones up to `index`; the others may still be received, or wait to be taken over. */
+export async function purgeDatabasesTo(disk: Disk, folder: string, index: number): Promise<void> {
+  for (const name of await disk.list(folder)) {
+    const match = /^([0-9a-f]{16})\.snap\.db$/.exec(name);
+    if (match !== null && Number.parseInt(match[1]!, 16) <= index) {
       await disk.remove(`${folder}/${name}`);
     }
   }

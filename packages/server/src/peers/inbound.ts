@@ -5,11 +5,13 @@ import { isStorageThread, type Message, MessageType } from "@etcd-ts/raft";
 
 export type Verdict = "ok" | "not-for-us" | "not-from-outside";
 
-export function verdictOn(message: Message, ownId: bigint): Verdict {
+/** `hasDatabase`: it came with one, as a snapshot does; without it raft would take over what is not there. */
+export function verdictOn(message: Message, ownId: bigint, hasDatabase = false): Verdict {
   if (message.to !== ownId) return "not-for-us";
   if (!travels(message.type) || isStorageThread(message.from)) return "not-from-outside";
   // Stock members up to 3.5 send an empty snapshot with every message.
   if (message.type !== MessageType.MsgSnap) message.snapshot = undefined;
+  else if (!hasDatabase) return "not-from-outside";
   if (message.responses.length > 0) return "not-from-outside";
   return "ok";
 }

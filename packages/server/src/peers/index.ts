@@ -1,4 +1,4 @@
-export { databasePath, purgeDatabases } from "./database-file.ts";
+export { databasePath, purgeDatabases, purgeDatabasesTo } from "./database-file.ts";
 export { PeerLinks, type PeerLinksOptions } from "./peer-links.ts";
 export {
   PeerRequestError,

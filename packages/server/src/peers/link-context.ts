@@ -49,14 +49,24 @@ export function ownFields(context: LinkContext): FieldList {
   return requestFields(context.own);
 }
 
-/** Connections for short requests, by URL. */
+const keptByDefault = 8;
+
+/**
+ * Connections for short requests, by URL. A request on a kept connection may arrive twice, as it is repeated when
+ * that breaks; what must not arrive twice goes by agents that keep none.
+ */
 export class Agents {
   readonly #context: Pick<LinkContext, "host" | "dialTimeoutMs" | "clientTls">;
+  readonly #keptCountMax: number;
   readonly #agents: Map<string, Agent> = new Map();
   #stopped = false;
 
-  constructor(context: Pick<LinkContext, "host" | "dialTimeoutMs" | "clientTls">) {
+  constructor(
+    context: Pick<LinkContext, "host" | "dialTimeoutMs" | "clientTls">,
+    keptCountMax: number = keptByDefault,
+  ) {
     this.#context = context;
+    this.#keptCountMax = keptCountMax;
   }
 
   of(url: PeerUrl): Agent {
@@ -72,7 +82,7 @@ export class Agents {
         readIdleMs: 0,
         writeIdleMs: idleMs,
         keepMs: idleMs / 2,
-        keptCountMax: 8,
+        keptCountMax: this.#keptCountMax,
       });
       this.#agents.set(url.text, agent);
       if (this.#stopped) agent.stop();

@@ -71,18 +71,23 @@ export class PeerRequestError extends Error {
 
 export class PeerRequests {
   readonly #agents: Agents;
+  /** For what must not arrive twice: a second promotion would be refused. */
+  readonly #onceAgents: Agents;
 
   constructor(options: PeerRequestOptions) {
-    this.#agents = new Agents({
+    const context = {
       host: options.host,
       dialTimeoutMs: 1000 + options.electionMs,
       clientTls: options.clientTls,
-    });
+    };
+    this.#agents = new Agents(context);
+    this.#onceAgents = new Agents(context, 0);
   }
 
   /** Requests under way fail. */
   stop(): void {
     this.#agents.stop();
+    this.#onceAgents.stop();
   }
 
   async cluster(urls: readonly string[], timeoutMs: number): Promise<RemoteCluster> {
@@ -143,6 +148,7 @@ export class PeerRequests {
       method: "POST",
       target: `/members/promote/${id}`,
       fields: authorization === undefined ? [] : [["Authorization", authorization]],
+      once: true,
     });
     return parseMembers(succeeded(response).body);
   }
@@ -185,7 +191,12 @@ export class PeerRequests {
   }
 
   /** The first answer of any URL, whatever its status. */
-  async #send(urls: readonly string[], timeoutMs: number, request: Ask): Promise<WholeResponse> {
+  async #send(
+    urls: readonly string[],
+    timeoutMs: number,
+    { once, ...request }: Ask,
+  ): Promise<WholeResponse> {
+    const agents = once === true ? this.#onceAgents : this.#agents;
     let failure = "no URL to ask";
     for (const text of urls) {
       const url = parsePeerUrl(text);
@@ -194,7 +205,7 @@ export class PeerRequests {
         continue;
       }
       try {
-        return await this.#agents
+        return await agents
           .of(url)
           .send({ ...request, timeoutMs, responseBytesMax: answerBytesMax });
       } catch (error) {
@@ -214,6 +225,7 @@ interface Ask {
   readonly target: string;
   readonly fields: FieldList;
   readonly body?: Bytes;
+  readonly once?: boolean;
 }
 
 function leaseFailure(response: WholeResponse): LeaseFailure | undefined {

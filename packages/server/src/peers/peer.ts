@@ -59,7 +59,7 @@ export class Peer {
       delivered: () => this.status.activate(),
       failed: (reason) => {
         context.metrics.sentFailures.add(1, hexId(id));
-        this.#lost("post", reason);
+        this.#requestFailed("post", reason);
       },
     });
     this.#prober = new Prober(context, id, this.urls);
@@ -93,7 +93,9 @@ export class Peer {
   attach(kind: StreamKind, exchange: ServerExchange, fields: FieldList): ServerExchangeHandler {
     const writer = kind === "msgapp" ? this.#appendWriter : this.#messageWriter;
     this.#snapshot?.peerCameBack();
-    return writer.attach(exchange, fields);
+    const handler = writer.attach(exchange, fields);
+    this.status.activate();
+    return handler;
   }
 
   stop(): void {
@@ -146,7 +148,7 @@ export class Peer {
       if (outcome.error === undefined) {
         this.status.activate();
       } else {
-        this.#lost("post a snapshot", outcome.error);
+        this.#requestFailed("post a snapshot", outcome.error);
         if (outcome.saysRemoved) this.#context.removed();
       }
       this.#reportSnapshot(outcome.error === undefined);
@@ -155,6 +157,13 @@ export class Peer {
 
   #reportSnapshot(succeeded: boolean): void {
     this.#context.seams.reportSnapshot(this.id, succeeded);
+  }
+
+  /** Streams that are up say more about the peer than a request that failed. */
+  #requestFailed(what: string, reason: string): void {
+    if (this.#stopped) return;
+    if (this.isFullyConnected) this.#context.unreachable(this.id);
+    else this.#lost(what, reason);
   }
 
   #lost(what: string, reason: string): void {

@@ -1,8 +1,9 @@
 // One message per request: POST /raft. The way for messages while a stream is down, and the only one to
-// members that are known by their URLs alone. A message may arrive twice, which raft does not mind.
+// members that are known by their URLs alone. A message may arrive twice, which raft does not mind, but for
+// proposals: one that is in the log twice would be applied twice, and undo what others wrote between.
 
 import { bytesToUtf8 } from "@etcd-ts/base";
-import { encodeMessage, type Message } from "@etcd-ts/raft";
+import { encodeMessage, type Message, MessageType } from "@etcd-ts/raft";
 import type { WholeResponse } from "@etcd-ts/rpc/http1";
 import { hexId } from "../ids.ts";
 import { Agents, idleMs, type LinkContext, ownFields, pipelinePath } from "./link-context.ts";
@@ -24,6 +25,8 @@ export class Pipeline {
   readonly #urls: UrlPicker;
   readonly #observer: PipelineObserver;
   readonly #agents: Agents;
+  /** For what must not arrive twice. */
+  readonly #onceAgents: Agents;
   readonly #queue: Message[] = [];
   #activeCount = 0;
   #scheduled = false;
@@ -35,6 +38,7 @@ export class Pipeline {
     this.#urls = urls;
     this.#observer = observer;
     this.#agents = new Agents(context);
+    this.#onceAgents = new Agents(context, 0);
   }
 
   /** False: there is no room for it. */
@@ -55,6 +59,7 @@ export class Pipeline {
     this.#stopped = true;
     this.#queue.length = 0;
     this.#agents.stop();
+    this.#onceAgents.stop();
   }
 
   #work(): void {
@@ -73,7 +78,8 @@ export class Pipeline {
     }
     const body = encodeMessage(message);
     this.#activeCount++;
-    this.#agents.of(url).request(
+    const agents = message.type === MessageType.MsgProp ? this.#onceAgents : this.#agents;
+    agents.of(url).request(
       {
         method: "POST",
         target: pipelinePath,

@@ -95,7 +95,7 @@ export class SnapshotReceiver implements ServerExchangeHandler {
       return;
     }
     const index = message.snapshot?.metadata?.index ?? 0;
-    if (verdictOn(message, this.#parts.context.own.memberId) !== "ok" || index === 0) {
+    if (verdictOn(message, this.#parts.context.own.memberId, true) !== "ok" || index === 0) {
       this.#refuse(412, "a snapshot for another member");
       return;
     }

@@ -111,6 +111,32 @@ test("the log is shortened again once the snapshot's receiver had its time", asy
   await cluster.stop();
 });
 
+test("a snapshot that takes longer to install than the log is held for is not followed by another", async () => {
+  const { cluster, leader, straggler } = await withStraggler();
+  const started = straggler.start();
+  await cluster.until(
+    () => hasLine(cluster, straggler, "applying snapshot"),
+    5000,
+    "the snapshot is being installed",
+  );
+  cluster.hungDisks.add(straggler.name);
+  const { log } = leader.member!.opened;
+  const before = log.firstIndex();
+  for (let n = 0; n < 3; n++) {
+    await cluster.run(graceMs);
+    await write(cluster, leader, 32 + n * 20, 52 + n * 20);
+  }
+  assert.equal(log.firstIndex(), before, "what came after the snapshot is still there");
+  cluster.hungDisks.delete(straggler.name);
+  await cluster.complete(started, 60_000);
+  await checkEqual(cluster, straggler);
+  const received = cluster.trace.filter(
+    (line) => line.includes(` ${straggler.name} `) && line.includes("applied snapshot"),
+  );
+  assert.equal(received.length, 1);
+  await cluster.stop();
+});
+
 test("a member that joins late is served by a snapshot", async () => {
   const { cluster, leader, straggler } = await withStraggler();
   await cluster.complete(straggler.start(), 20_000);
