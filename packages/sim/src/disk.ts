@@ -22,7 +22,7 @@ import {
   type SeededRandom,
 } from "@etcd-ts/base";
 import { SparseContent } from "./sparse-content.ts";
-import type { World } from "./world.ts";
+import type { Gate, World } from "./world.ts";
 
 const sectorBytes = 512;
 
@@ -136,6 +136,24 @@ export class SimDisk {
     this.inode(path).flipBit(position, bit);
   }
 
+  /** All files, sorted. */
+  paths(): string[] {
+    return [...this.#names]
+      .filter(([, inode]) => inode !== undefined)
+      .map(([path]) => path)
+      .sort();
+  }
+
+  /** A name and everything below it. */
+  under(path: string): (readonly [string, Inode | undefined])[] {
+    return [...this.#names].filter(([name]) => name === path || name.startsWith(`${path}/`));
+  }
+
+  /** Up to the last byte of a file that is not zero. */
+  writtenBytes(path: string): number {
+    return this.inode(path).current.writtenBytes();
+  }
+
   usedBytes(): number {
     let used = 0;
     for (const inode of this.#names.values()) used += inode?.current.size ?? 0;
@@ -214,18 +232,25 @@ export interface DiskFaults {
   before?(operation: DiskOperation, path: string): void;
   /** Virtual ms that the operation takes. */
   latencyMs(operation: DiskOperation, bytes: number): number;
+  /** While true, the operation does not come to its end. */
+  hangs?(operation: DiskOperation, path: string): boolean;
 }
+
+/** How often a hanging operation looks whether it may go on. */
+const hangPollMs = 25;
 
 export class DiskPort implements Disk {
   readonly disk: SimDisk;
   readonly #world: World;
   readonly #faults: DiskFaults;
+  readonly #gate: Gate | undefined;
   #dead = false;
 
-  constructor(world: World, disk: SimDisk, faults: DiskFaults) {
+  constructor(world: World, disk: SimDisk, faults: DiskFaults, gate?: Gate) {
     this.#world = world;
     this.disk = disk;
     this.#faults = faults;
+    this.#gate = gate;
   }
 
   /** Nothing is done any more and nobody is called back. */
@@ -278,9 +303,11 @@ export class DiskPort implements Disk {
   remove(path: string): Promise<void> {
     return this.#later("remove", path, 0, () => {
       if (!this.disk.has(path)) return;
+      // What stands there now, and not what will be made under the same names before this is durable.
+      const doomed = this.disk.under(path);
       this.disk.changeNames(parentOf(path), (names) => {
-        for (const name of [...names.keys()]) {
-          if (name === path || name.startsWith(`${path}/`)) names.delete(name);
+        for (const [name, inode] of doomed) {
+          if (names.has(name) && names.get(name) === inode) names.delete(name);
         }
       });
     });
@@ -322,8 +349,12 @@ export class DiskPort implements Disk {
     done: (error: Error | undefined, result: T | undefined) => void,
   ): void {
     if (this.#dead) return;
-    this.#world.after(this.#faults.latencyMs(operation, bytes), () => {
+    const finish = (): void => {
       if (this.#dead) return;
+      if (this.#faults.hangs?.(operation, path) === true) {
+        this.#world.after(hangPollMs, finish, this.#gate);
+        return;
+      }
       let result: T;
       try {
         this.#faults.before?.(operation, path);
@@ -334,8 +365,10 @@ export class DiskPort implements Disk {
         else this.#world.fail(error);
         return;
       }
+      this.#world.mix(bytes);
       done(undefined, result);
-    });
+    };
+    this.#world.after(this.#faults.latencyMs(operation, bytes), finish, this.#gate);
   }
 
   requireSpace(path: string, moreBytes: number): void {

@@ -15,7 +15,7 @@ import type {
 } from "@etcd-ts/base";
 import { type DiskFaults, DiskPort, type SimDisk } from "./disk.ts";
 import { NetPort, type SimNet } from "./net.ts";
-import type { World } from "./world.ts";
+import type { Gate, World } from "./world.ts";
 
 export interface SimHostOptions {
   readonly name: string;
@@ -25,7 +25,12 @@ export interface SimHostOptions {
   readonly net: SimNet;
   /** Called with every log line. */
   readonly trace?: (line: string) => void;
+  /** How fast the monotonic clock of this machine goes; 1 when absent. */
+  readonly clockRate?: number;
 }
+
+/** Timers fire a little late, as real ones do: never before the clock of their host has come so far. */
+const timerSlackMs = 1 / 1024;
 
 /** 2026-01-01: what the wall clocks of the world show at its beginning. */
 const epochMs = 1_767_225_600_000;
@@ -41,47 +46,56 @@ export class SimHost implements Host {
   readonly log: Log;
   readonly #diskPort: DiskPort;
   readonly #netPort: NetPort;
-  #alive = true;
+  readonly #gate: Gate = { frozenUntilMs: 0, dead: false };
+  readonly #world: World;
   /** Added to the wall clock. */
   wallOffsetMs = 0;
 
   constructor(options: SimHostOptions) {
     const { world, name } = options;
+    const gate = this.#gate;
+    const rate = options.clockRate ?? 1;
     this.name = name;
-    this.#diskPort = new DiskPort(world, options.disk, options.diskFaults);
-    this.#netPort = new NetPort(options.net, name);
+    this.#world = world;
+    this.#diskPort = new DiskPort(world, options.disk, options.diskFaults, gate);
+    this.#netPort = new NetPort(options.net, name, gate);
     this.disk = this.#diskPort;
     this.net = this.#netPort;
     this.random = world.random.fork(name);
     this.clock = {
-      monotonicMs: () => world.nowMs,
+      monotonicMs: () => world.nowMs * rate,
       wallMs: () => epochMs + world.nowMs + this.wallOffsetMs,
     };
     this.timers = {
       after: (delayMs: number, fire: () => void): Timer => {
-        const event = world.after(delayMs, () => {
-          if (this.#alive) fire();
-        });
+        const event = world.after(Math.max(0, delayMs) / rate + timerSlackMs, fire, gate);
         return { cancel: () => world.cancel(event) };
       },
       soon: (run: () => void): void => {
-        world.after(0, () => {
-          if (this.#alive) run();
-        });
+        world.after(0, run, gate);
       },
     };
     this.log = new TraceLog(world, name, options.trace);
   }
 
   get isAlive(): boolean {
-    return this.#alive;
+    return !this.#gate.dead;
   }
 
-  /** From now on nothing of this run happens any more. The disk's own `crash` decides what is left. */
-  kill(): void {
-    this.#alive = false;
+  /**
+   * From now on nothing of this run happens any more. The disk's own `crash` decides what is left.
+   * "process": its machine lives on, and tells others that their connections are closed. "machine": nobody is
+   * told anything.
+   */
+  kill(what: "process" | "machine" = "process"): void {
+    this.#gate.dead = true;
     this.#diskPort.kill();
-    this.#netPort.kill();
+    this.#netPort.kill(what === "machine");
+  }
+
+  /** Nothing happens for so long, as after SIGSTOP: its connections stay, and what comes in waits. */
+  freeze(ms: number): void {
+    this.#gate.frozenUntilMs = Math.max(this.#gate.frozenUntilMs, this.#world.nowMs + ms);
   }
 }
 
@@ -130,6 +144,7 @@ class TraceLog implements Log {
   }
 
   #write(level: string, message: string, fields: LogFields | undefined): void {
+    this.#world.mix(message.length);
     if (this.#trace === undefined) return;
     const shown = fields === undefined ? "" : ` ${JSON.stringify(fields, printable)}`;
     this.#trace(`${this.#world.nowMs.toFixed(3)} ${this.#name} ${level} ${message}${shown}`);

@@ -58,6 +58,18 @@ export class SparseContent {
     this.#size = size;
   }
 
+  /** Up to the last byte that is not zero. */
+  writtenBytes(): number {
+    const numbers = [...this.#pages.keys()].sort((a, b) => b - a);
+    for (const number of numbers) {
+      const page = this.#pages.get(number) as Uint8Array;
+      for (let i = pageBytes - 1; i >= 0; i--) {
+        if (page[i] !== 0) return Math.min(this.#size, number * pageBytes + i + 1);
+      }
+    }
+    return 0;
+  }
+
   clone(): SparseContent {
     const pages = new Map<number, Uint8Array>();
     for (const [number, page] of this.#pages) pages.set(number, page.slice());

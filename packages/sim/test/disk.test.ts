@@ -150,3 +150,18 @@ test("a full disk refuses what does not fit, and says so", async () => {
     (error: DiskError) => error.code === "no-space",
   );
 });
+
+test("what is made under a removed name does not go with what was removed", async () => {
+  const bench = new Bench();
+  await bench.run(bench.port.makeDirectory("/f"));
+  await bench.run(bench.port.open("/f/old", "create"));
+  await bench.run(bench.port.syncDirectory("/f"));
+  await bench.run(bench.port.syncDirectory("/"));
+  await bench.run(bench.port.remove("/f"));
+  await bench.run(bench.port.makeDirectory("/f"));
+  await bench.run(bench.port.open("/f/new", "create"));
+  await bench.run(bench.port.syncDirectory("/f"));
+  await bench.run(bench.port.syncDirectory("/"));
+  bench.crash("drop");
+  assert.deepEqual(await bench.run(bench.port.list("/f")), ["new"]);
+});
