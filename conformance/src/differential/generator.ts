@@ -42,6 +42,11 @@ export interface GeneratorOptions {
   readonly compactOnlyAtPuts: boolean;
   /** Unknown sort orders and targets; old releases panic on them. */
   readonly unknownSorts: boolean;
+  /**
+   * Transactions only read the present: where a write transaction reads a revision that is not there, stock
+   * members but the proposing one apply its puts, and a cluster of several falls apart.
+   */
+  readonly txnsReadPresent?: boolean;
 }
 
 const watchCountMax = 12;
@@ -266,8 +271,10 @@ export class Generator {
     const op = new RequestOp();
     const dice = this.#random.below(100);
     if (dice < 45) op.requestPut = this.#put();
-    else if (dice < 75) op.requestRange = this.#range();
-    else if (dice < 88) op.requestDeleteRange = this.#delete();
+    else if (dice < 75) {
+      op.requestRange = this.#range();
+      if (this.#options.txnsReadPresent === true) op.requestRange.revision = 0n;
+    } else if (dice < 88) op.requestDeleteRange = this.#delete();
     else if (dice < 99 && depth < 3) op.requestTxn = this.#txn(depth + 1);
     return op; // with nothing set now and then: an error of its own
   }

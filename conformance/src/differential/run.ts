@@ -53,7 +53,7 @@ export interface DifferentialCounts {
   hashes: number;
 }
 
-interface Sent {
+export interface Sent {
   readonly path: string;
   readonly message: Bytes;
   readonly decode: (bytes: Bytes) => object;
@@ -136,7 +136,8 @@ const preflightRefusals: ReadonlySet<string> = new Set([
   errorRows.keyNotFound.message,
 ]);
 
-function revisionOf(answer: object): number {
+/** What the header of an answer says; 0 without one. */
+export function revisionOf(answer: object): number {
   const header = (answer as { header?: ResponseHeader }).header;
   return header === undefined ? 0 : Number(header.revision);
 }
@@ -229,7 +230,8 @@ function shorten(text: string): string {
   return text.length > 4000 ? `${text.slice(0, 4000)}…` : text;
 }
 
-function encode(operation: Exclude<Operation, { kind: "watch" | "unwatch" }>): Sent {
+/** An operation as a call. */
+export function encode(operation: Exclude<Operation, { kind: "watch" | "unwatch" }>): Sent {
   switch (operation.kind) {
     case "put":
       return sent("KV/Put", encodePutRequest(operation.request), decodePutResponse);
