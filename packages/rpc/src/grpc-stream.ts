@@ -231,6 +231,51 @@ export abstract class GrpcStream extends Http2Stream {
     connection.listStream(this);
   }
 
+  /**
+   * Sends whole messages that stand in `bytes` one behind the other, each with its prefix (uncompressed); as many
+   * as fit share a DATA frame. The bytes are copied.
+   */
+  protected sendPrefixedMessages(bytes: Bytes, count: number): void {
+    const { connection } = this;
+    const { counters, out } = connection;
+    counters.messagesSent += count;
+    counters.messageBytesSent += bytes.length - count * prefixBytes;
+    let from = 0;
+    if (this.queue === undefined || this.queue.bytes === 0) {
+      while (from < bytes.length) {
+        const length = this.#framePiece(bytes, from);
+        if (length === 0 || !connection.maySend(this, length)) break;
+        const at = out.reserve(frameHeaderBytes + length);
+        const body = writeFrameHeader(out.buffer, at, length, FrameType.data, 0, this.id);
+        out.buffer.set(bytes.subarray(from, from + length), body);
+        out.position = body + length;
+        this.sendWindow -= length;
+        connection.sendWindow -= length;
+        from += length;
+      }
+      connection.scheduleFlush();
+      if (from === bytes.length) return;
+    }
+    if (this.queue === undefined) this.queue = new SendQueue("grpc");
+    this.queue.pushPrefixed(bytes.subarray(from));
+    connection.queuedBytes += bytes.length - from;
+    connection.weigh(this);
+    connection.listStream(this);
+  }
+
+  /** Length of so many whole messages as a frame holds; 0 when not even the first one fits. */
+  #framePiece(bytes: Bytes, from: number): number {
+    const max = this.connection.peerFrameBytesMax;
+    if (bytes.length - from <= max) return bytes.length - from;
+    let end = from;
+    for (;;) {
+      const next = end + prefixBytes + readUint32(bytes, end + 1);
+      if (next - from > max) break;
+      end = next;
+    }
+    return end - from;
+  }
+
   /** A DATA frame with one message, whose credit was checked; returns the position behind it. */
   protected writeMessage(buffer: Bytes, at: number, body: Bytes, flags: number): number {
     const size = body.length;

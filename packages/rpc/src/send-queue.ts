@@ -2,10 +2,27 @@
 // and copied into frames when there is credit; a frame may hold the end of one and the beginning of the
 // next.
 
-import type { Bytes } from "@etcd-ts/base";
+import { allocateBytes, type Bytes, copyBytes } from "@etcd-ts/base";
 import { writeUint32 } from "./frames.ts";
 
 const grpcPrefixBytes = 5;
+
+/**
+ * Much that comes and goes in large pieces would make the engine collect garbage all the time, since it counts memory
+ * outside its heap: pieces from `pooledFromBytes` on are copied into memory that is used again.
+ */
+const pooledBytes = 64 << 10;
+const pooledFromBytes = 16 << 10;
+const poolMax = 64;
+const pool: Bytes[] = [];
+
+function newMemory(): Bytes {
+  return allocateBytes(pooledBytes);
+}
+
+function giveBack(memory: Bytes | undefined): void {
+  if (memory !== undefined && pool.length < poolMax) pool.push(memory);
+}
 
 export class SendQueue {
   /** What is left to send, gRPC prefixes included. */
@@ -14,6 +31,8 @@ export class SendQueue {
   /** First byte of every gRPC prefix: 1 when the messages are compressed. */
   readonly #flag: number;
   #items: Bytes[] = [];
+  /** Those of the items that bring their prefixes with them, and the memory of the pool that they are in. */
+  #prefixed: Map<Bytes, Bytes | undefined> | undefined = undefined;
   #head = 0;
   /** How much of the first item, with its prefix, is sent. */
   #offset = 0;
@@ -28,6 +47,20 @@ export class SendQueue {
     this.bytes += item.length + this.#prefixBytes;
   }
 
+  /** Messages that have their prefixes already, or what is left of such. They are copied. */
+  pushPrefixed(bytes: Bytes): void {
+    for (let from = 0; from < bytes.length; from += pooledBytes) {
+      const piece = bytes.subarray(from, Math.min(bytes.length, from + pooledBytes));
+      const memory = piece.length < pooledFromBytes ? undefined : (pool.pop() ?? newMemory());
+      const item = memory === undefined ? copyBytes(piece) : memory.subarray(0, piece.length);
+      if (memory !== undefined) item.set(piece);
+      if (this.#prefixed === undefined) this.#prefixed = new Map();
+      this.#prefixed.set(item, memory);
+      this.#items.push(item);
+    }
+    this.bytes += bytes.length;
+  }
+
   /** Moves the next `count` bytes (at most `bytes`) to `target`. */
   take(target: Bytes, position: number, count: number): void {
     this.bytes -= count;
@@ -35,14 +68,15 @@ export class SendQueue {
     let at = position;
     while (left > 0) {
       const item = this.#items[this.#head]!;
-      if (this.#offset < this.#prefixBytes) {
+      const prefixBytes = this.#prefixed?.has(item) === true ? 0 : this.#prefixBytes;
+      if (this.#offset < prefixBytes) {
         const prefix = grpcPrefix(this.#flag, item.length);
-        while (left > 0 && this.#offset < this.#prefixBytes) {
+        while (left > 0 && this.#offset < prefixBytes) {
           target[at++] = prefix[this.#offset++]!;
           left--;
         }
       }
-      const from = this.#offset - this.#prefixBytes;
+      const from = this.#offset - prefixBytes;
       const piece = Math.min(left, item.length - from);
       if (piece > 0) {
         target.set(piece === item.length ? item : item.subarray(from, from + piece), at);
@@ -50,12 +84,16 @@ export class SendQueue {
         left -= piece;
         this.#offset += piece;
       }
-      if (this.#offset === item.length + this.#prefixBytes) this.#next();
+      if (this.#offset === item.length + prefixBytes) this.#next();
     }
   }
 
   clear(): void {
     this.#items = [];
+    if (this.#prefixed !== undefined) {
+      for (const memory of this.#prefixed.values()) giveBack(memory);
+      this.#prefixed = undefined;
+    }
     this.#head = 0;
     this.#offset = 0;
     this.bytes = 0;
@@ -63,6 +101,11 @@ export class SendQueue {
 
   #next(): void {
     this.#offset = 0;
+    if (this.#prefixed !== undefined && this.#prefixed.size > 0) {
+      const item = this.#items[this.#head]!;
+      giveBack(this.#prefixed.get(item));
+      this.#prefixed.delete(item);
+    }
     this.#head++;
     if (this.#head === this.#items.length) {
       this.#items = [];

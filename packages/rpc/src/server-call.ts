@@ -2,10 +2,17 @@
 // without a closure or a promise. A unary call whose request came in one frame and whose answer goes out
 // in one does: construct, `deliver`, `respond` (three frames composed in one go), remove.
 
-import { type Bytes, bytesToBase64, InvariantError, type TlsInfo } from "@etcd-ts/base";
+import { type Bytes, bytesToBase64, copyBytes, InvariantError, type TlsInfo } from "@etcd-ts/base";
 import type { CallWork } from "./answer-room.ts";
 import type { DeadlineEntry } from "./deadline-wheel.ts";
-import { ErrorCode, Flag, FrameType, frameHeaderBytes, writeFrameHeader } from "./frames.ts";
+import {
+  ErrorCode,
+  Flag,
+  FrameType,
+  frameHeaderBytes,
+  readUint32,
+  writeFrameHeader,
+} from "./frames.ts";
 import { GrpcStream } from "./grpc-stream.ts";
 import { FieldKind } from "./header-field.ts";
 import type { MethodEntry } from "./method-table.ts";
@@ -278,6 +285,32 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
   send(message: Bytes): boolean {
     if (this.ended) return true;
     if (!this.#trySend(message)) return true;
+    return this.#hasRoom();
+  }
+
+  sendPrefixed(messages: Bytes, count: number): boolean {
+    if (this.ended) return true;
+    if (this.compressing || messages.length > this.server.options.sendBytesMax) {
+      return this.#sendEach(messages);
+    }
+    if (!this.#headersSent) this.sendHeaders();
+    this.entry.stats.messagesSent += count;
+    this.sendPrefixedMessages(messages, count);
+    this.server.forgivePings(messages.length);
+    return this.#hasRoom();
+  }
+
+  #sendEach(messages: Bytes): boolean {
+    for (let at = 0; at < messages.length && !this.ended; ) {
+      const start = at + 5;
+      at = start + readUint32(messages, start - 4);
+      // What waits for flow control is kept, and these bytes are the caller's.
+      this.#trySend(copyBytes(messages.subarray(start, at)));
+    }
+    return this.ended || this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
     const { queue } = this;
     if (queue === undefined || queue.bytes <= this.server.options.highWaterBytes) return true;
     this.wantsDrain = true;

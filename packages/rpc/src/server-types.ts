@@ -91,6 +91,11 @@ export interface ServerCall {
    * client; the message is taken all the same, and `onDrain` tells when to go on.
    */
   send(message: Bytes): boolean;
+  /**
+   * Streams: queues `count` messages that stand one behind the other, each with its prefix (a zero byte, and the
+   * length in four). Answers as `send` does. The bytes are copied and remain the caller's.
+   */
+  sendPrefixed(messages: Bytes, count: number): boolean;
   /** Streams: bytes of this call that wait for flow control. */
   readonly queuedBytes: number;
   /** Streams: ends the call, by default with OK, after all that was sent. */

@@ -4,7 +4,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { type Bytes, InvariantError, utf8ToBytes } from "@etcd-ts/base";
-import { ErrorCode, Flag } from "../src/frames.ts";
+import { ErrorCode, Flag, FrameType } from "../src/frames.ts";
 import { formatGrpcTimeout, parseGrpcTimeout } from "../src/grpc-timeout.ts";
 import {
   decodeGrpcMessage,
@@ -493,6 +493,77 @@ test("back-pressure: send says when to wait and onDrain when to go on", () => {
   call.finish();
   peer.send(windowUpdate(1, 100_000), windowUpdate(0, 100_000));
   assert.match(peer.story().at(-2)!, /HEADERS 1 end grpc-status=0/);
+});
+
+/** `count` messages of `length` equal bytes, with their prefixes. */
+function prefixed(count: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(count * (5 + length));
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < count; i++) {
+    const at = i * (5 + length);
+    view.setUint32(at + 1, length);
+    bytes.fill(i, at + 5, at + 5 + length);
+  }
+  return bytes;
+}
+
+test("messages with their prefixes share frames, and wait for credit in order", () => {
+  const { peer, journal, streams } = setUp({}, settings([4, 300_000]));
+  peer.send(headers(1, requestFields("/test.Echo/Stream")), windowUpdate(0, 1_000_000));
+  const { call } = streams[0]!;
+  const payloads = (): Uint8Array[] =>
+    peer.take().flatMap((it) => (it.type === FrameType.data ? [it.payload] : []));
+  payloads();
+  const small = prefixed(40, 995);
+  assert.equal(call.sendPrefixed(small, 40), true);
+  const came: Uint8Array[] = [small.slice()];
+  small.fill(255); // it is ours again
+  peer.send();
+  const first = payloads();
+  // 16 whole messages are all that a frame of 16,384 bytes takes.
+  assert.deepEqual(
+    first.map((it) => it.length),
+    [16_000, 16_000, 8_000],
+  );
+  // Messages longer than a frame, and more than the stream's credit.
+  for (const [count, length] of [
+    [2, 99_995],
+    [150, 995],
+    [3, 100],
+  ] as const) {
+    const block = prefixed(count, length);
+    came.push(block.slice());
+    assert.equal(call.sendPrefixed(block, count), false);
+    block.fill(255);
+  }
+  came.push(prefixed(1, 95));
+  call.send(new Uint8Array(95));
+  journal.take();
+  const second = payloads();
+  peer.send(windowUpdate(1, 20_000));
+  assert.deepEqual(journal.take(), []);
+  peer.send(windowUpdate(1, 200_000));
+  assert.deepEqual(journal.take(), ["drain"]);
+  assert.equal(call.queuedBytes, 0);
+  const all = Buffer.concat([...first, ...second, ...payloads()]);
+  assert.ok(all.equals(Buffer.concat(came)));
+});
+
+test("messages with their prefixes are compressed one by one where the client asked for it", () => {
+  const { peer, streams } = setUp({ gzip: codec });
+  peer.send(headers(1, requestFields("/test.Echo/Stream", ["grpc-encoding", "gzip"])));
+  peer.take();
+  assert.equal(streams[0]!.call.sendPrefixed(prefixed(3, 500), 3), true);
+  peer.send();
+  const frames = peer.take().filter((it) => it.type === FrameType.data);
+  assert.deepEqual(
+    frames.map(({ payload }) => [payload[0], gunzipSync(payload.subarray(5)).length]),
+    [
+      [1, 500],
+      [1, 500],
+      [1, 500],
+    ],
+  );
 });
 
 test("a server whose client does not read stops taking requests, and goes on when it does", async () => {

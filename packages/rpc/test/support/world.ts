@@ -5,6 +5,7 @@ import {
   type Bytes,
   type Connection,
   type ConnectionHandler,
+  copyBytes,
   type ListenOptions,
   type NetAddress,
   NetError,
@@ -237,7 +238,6 @@ export class MemoryConnection implements Connection {
 
   #arrive(bytes: Bytes): boolean {
     if (this.closed) return true;
-    // A copy shows whether somebody goes on writing into what was handed over.
     this.#incoming.push(bytes);
     this.#incomingBytes += bytes.length;
     this.world.task(() => this.deliver());
@@ -258,7 +258,8 @@ export class MemoryConnection implements Connection {
         this.#incoming.shift();
       }
       this.#incomingBytes -= piece.length;
-      if (piece.length > 0) this.handler?.onData(piece);
+      // The receiver owns what it gets. Until now it was the sender's: it shows when that goes on writing into it.
+      if (piece.length > 0) this.handler?.onData(copyBytes(piece));
     }
     if (this.#writerWaits && this.#incomingBytes === 0) {
       this.#writerWaits = false;

@@ -11,7 +11,7 @@ import type { WatchGroup } from "./watcher.ts";
 
 const prefixBytes = 5;
 /** Longer responses go alone. */
-const blockBytes = 64 * 1024;
+const blockBytes = 256 * 1024;
 /** A stream that is full still gets so much at once, before the rest of the group has to wait. */
 const burstBytes = 2 * 1024 * 1024;
 

@@ -1,19 +1,20 @@
-// The watch hub: who watches what, and how far each watcher has come.
+// The watch hub: who watches what, and how far each has come.
 //
 //                     start in the future, or caught up
 //        create ──► synced ◄──────────────────────────── behind ◄── create, start in the past
-//                     │  changes go out as they are applied ▲
-//                     └───── its stream is full ────────────┘
+//                     │  changes go out turn by turn            ▲
+//                     └───── its stream has been full too long ─┘
 //
-// A synced watcher has been given everything up to the store's revision; `changed` hands it each new one
-// as it is applied: one response per revision, with all events of that revision that it asked for. A watcher
-// that is behind reads the store's history, together with others that are behind, in slices that never
-// hold the loop, and becomes synced in the very step that reaches the present revision. A stream whose
-// client does not read makes its watchers fall behind: nothing is queued for them, they come back from the
-// history when the stream drains.
+// It deals in groups (`watcher.ts`): the watchers of a stream that want the same and have come equally far. A
+// synced group has been given, or has collected, everything up to the store's revision: `changed` hands it what
+// it asked for, `flush` at the end of the turn sends that, the changes of one turn in one response. While its
+// stream is full it keeps what it has collected, up to a bound; beyond it falls behind. A group that is behind reads
+// the store's history, together with others that are behind, in slices that never hold the loop, and becomes
+// synced in the very step that reaches the present revision.
 //
 // Every watcher gets each revision at most once, in ascending order, whole; gaps only by a cancellation
-// (compacted). `nextRevision` is the one number that says it: all below has been given or did not matter.
+// (compacted). Nobody joins or leaves a group while it has collected something, but for those that end: whoever
+// calls from outside an apply gets `flush` first.
 //
 // Catching up goes in rounds. Those behind stand in a queue; a round takes the first one whose stream can take
 // something, and others that are about as far, and walks with them through the history. While others wait, the
@@ -24,102 +25,15 @@
 // `stateReplaced`. The changes in between are not told: whoever was synced is behind then, from the first
 // revision that was not told.
 
-import { assert, type Bytes, type Key } from "@etcd-ts/base";
-import { EventType, type KvEvent } from "@etcd-ts/machine";
-import { encodeEventField, encodeEvents } from "./encoding.ts";
-import { type Interest, Interests } from "./interests.ts";
-
-/** What the hub reads from the store. */
-export interface WatchSource {
-  readonly revision: number;
-  /** -1 before the first compaction. */
-  readonly compactRevision: number;
-  /** The KeyValue as it was before the event; undefined when there was none or it is compacted. */
-  previousKv(event: KvEvent): Bytes | undefined;
-  /**
-   * All changes from revision `from` to the present one of keys that `wants` lets through. What it reads is
-   * kept from compaction until it is done or cancelled.
-   */
-  history(from: number, wants: (key: Key) => boolean): WatchHistory;
-  /** The field `header` of a response that speaks of `revision`, encoded with its tag and length. */
-  header(revision: number): Bytes;
-}
-
-export interface WatchHistory {
-  /** Reads about that many records; true when there are no more. */
-  step(itemCount: number): boolean;
-  /** What was read since the last call: whole revisions, in order. */
-  takeEvents(): KvEvent[];
-  /** All before this revision was read, and taken or is ready to be. */
-  readonly nextRevision: number;
-  cancel(): void;
-}
-
-/** Where the responses of a watcher go; one per gRPC stream. */
-export interface WatchSink {
-  /** False while the client does not keep up: nothing more should be given. */
-  readonly isWritable: boolean;
-  send(response: Bytes): void;
-  /** The watcher was ended by compaction; it is no longer in the hub. */
-  compacted(watcher: Watcher, compactRevision: number): void;
-}
-
-export interface WatcherOptions extends Interest {
-  readonly id: bigint;
-  /** First revision to deliver; 0 = what comes next. */
-  readonly startRevision: number;
-  readonly withPut: boolean;
-  readonly withDelete: boolean;
-  readonly prevKv: boolean;
-  readonly fragment: boolean;
-}
-
-export class Watcher implements Interest {
-  readonly sink: WatchSink;
-  readonly id: bigint;
-  readonly key: Key;
-  readonly end: Key | undefined;
-  readonly withPut: boolean;
-  readonly withDelete: boolean;
-  readonly prevKv: boolean;
-  readonly fragment: boolean;
-  state: "synced" | "behind" | "ended" = "behind";
-  /** Lowest revision that has not been given yet. Never falls. */
-  nextRevision: number;
-  /** Events given since somebody reset it: what periodic progress looks at. */
-  eventCount = 0;
-  /** Event fields collected for the next response, and how many revisions they are of. */
-  readonly collected: Bytes[] = [];
-  collectedBytes = 0;
-  collectedRevisions = 0;
-  lastCollected = 0;
-
-  constructor(sink: WatchSink, options: WatcherOptions, nextRevision: number) {
-    this.sink = sink;
-    this.id = options.id;
-    this.key = options.key;
-    this.end = options.end;
-    this.withPut = options.withPut;
-    this.withDelete = options.withDelete;
-    this.prevKv = options.prevKv;
-    this.fragment = options.fragment;
-    this.nextRevision = nextRevision;
-  }
-
-  wants(event: KvEvent): boolean {
-    return (
-      event.modRevision >= this.nextRevision &&
-      (event.type === EventType.delete ? this.withDelete : this.withPut)
-    );
-  }
-
-  clearCollected(): void {
-    this.collected.length = 0;
-    this.collectedBytes = 0;
-    this.collectedRevisions = 0;
-    this.lastCollected = 0;
-  }
-}
+import { assert, type Bytes } from "@etcd-ts/base";
+import type { KvEvent } from "@etcd-ts/machine";
+import { BlockWriter } from "./block-writer.ts";
+import { CatchUp } from "./catch-up.ts";
+import { encodeEvents } from "./encoding.ts";
+import { Interests } from "./interests.ts";
+import { SharedEvent } from "./shared-event.ts";
+import type { WatchSource } from "./source.ts";
+import { shapeName, Watcher, type WatcherOptions, WatchGroup, type WatchSink } from "./watcher.ts";
 
 /** Runs the catch-up in slices; `step` is true when there is nothing left to do for now. */
 export interface CatchUpRunner {
@@ -129,147 +43,282 @@ export interface CatchUpRunner {
 export interface WatchHubLimits {
   /** A response of a watcher with `fragment` is split at this size. */
   readonly fragmentBytes: number;
-  /** Watchers that share a walk through the history; each may collect 1 MiB. Default 512. */
-  readonly roundWatchersMax?: number;
+  /** Groups that share a walk through the history; each may collect 1 MiB. Default 512. */
+  readonly roundGroupsMax?: number;
   /**
-   * Records that a round reads while others wait, and how far apart in revisions the watchers of a round may be.
+   * Records that a round reads while others wait, and how far apart in revisions the groups of a round may be.
    * Default 100,000.
    */
   readonly roundItemsMax?: number;
 }
 
-const defaultRoundWatchersMax = 512;
+const defaultRoundGroupsMax = 512;
 const defaultRoundItemsMax = 100_000;
 /** How often a round goes after what was written during its walk, while others wait. */
 const catchUpWalksMax = 4;
 /** Revisions in one response of a watcher that catches up. */
 const catchUpRevisionsMax = 1000;
+/** In one response, and in those of a group together: more is sent before the next revision is collected. */
 const catchUpBytesMax = 1024 * 1024;
+const responseBytesMax = 64 * 1024;
+const groupBytesMax = 1024 * 1024;
+/** What all groups together keep that wait for their streams. */
+const heldBytesMax = 16 * 1024 * 1024;
 
 export class WatchHub {
   readonly #source: WatchSource;
   readonly #runner: CatchUpRunner;
   readonly #fragmentBytes: number;
-  readonly #roundWatchersMax: number;
+  readonly #roundGroupsMax: number;
   readonly #roundItemsMax: number;
-  readonly #synced = new Interests<Watcher>();
-  readonly #behind = new Set<Watcher>();
-  readonly #touched: Watcher[] = [];
+  readonly #synced = new Interests<WatchGroup>();
+  readonly #behind = new Set<WatchGroup>();
+  /** The synced groups that others may join, by stream and shape. */
+  readonly #open = new Map<WatchSink, Map<string, WatchGroup>>();
+  /** Have collected something in this turn. */
+  #touched: WatchGroup[] = [];
+  /** Have collected something, and their streams are full. */
+  readonly #held = new Set<WatchGroup>();
+  #heldBytes = 0;
+  /** A group has collected so much that it must not wait for the end of the turn. */
+  #isUrgent = false;
+  readonly #blocks = new BlockWriter();
+  readonly #shared: SharedEvent;
   #catchUp: CatchUp | undefined;
   /** Last revision of which synced watchers were told. */
   #toldRevision: number;
   /** Events given to watchers, for metrics. */
   eventCount = 0;
+  watcherCount = 0;
 
   constructor(source: WatchSource, runner: CatchUpRunner, limits: WatchHubLimits) {
     this.#source = source;
+    this.#shared = new SharedEvent(source);
     this.#toldRevision = source.revision;
     this.#runner = runner;
     this.#fragmentBytes = limits.fragmentBytes;
-    this.#roundWatchersMax = limits.roundWatchersMax ?? defaultRoundWatchersMax;
+    this.#roundGroupsMax = limits.roundGroupsMax ?? defaultRoundGroupsMax;
     this.#roundItemsMax = limits.roundItemsMax ?? defaultRoundItemsMax;
   }
 
-  get watcherCount(): number {
-    return this.#synced.count + this.#behind.size;
-  }
-
   get behindCount(): number {
-    return this.#behind.size;
+    let count = 0;
+    for (const group of this.#behind) count += group.watchers.length;
+    return count;
   }
 
-  /** Registers a watcher. Its first event comes later than this call, or inside a later `changed`. */
+  /** Registers a watcher. Its first event comes later than this call. */
   add(sink: WatchSink, options: WatcherOptions): Watcher {
+    this.flush();
+    this.watcherCount += 1;
     const present = this.#source.revision;
     const start = options.startRevision === 0 ? present + 1 : options.startRevision;
-    const watcher = new Watcher(sink, options, start);
-    if (start > present) this.#sync(watcher);
-    else this.#fallBehind(watcher);
+    if (start > present && start === this.#toldRevision + 1) {
+      const open = this.#open.get(sink)?.get(shapeName(options));
+      if (open?.collected.length === 0) return new Watcher(options.id, open);
+    }
+    const group = new WatchGroup(sink, options, start);
+    const watcher = new Watcher(options.id, group);
+    if (start > present) this.#sync(group);
+    else this.#fallBehind(group);
     return watcher;
   }
 
   /** Idempotent. The watcher gets nothing more. */
   remove(watcher: Watcher): void {
-    if (watcher.state === "synced") this.#synced.remove(watcher);
-    if (watcher.state === "behind") this.#behind.delete(watcher);
-    watcher.state = "ended";
-    watcher.clearCollected();
+    if (watcher.isEnded) return;
+    const { group } = watcher;
+    watcher.isEnded = true;
+    watcher.leave();
+    this.watcherCount -= 1;
+    if (group.watchers.length > 0) return;
+    if (group.state === "synced") this.#unsync(group);
+    else this.#behind.delete(group);
+    group.state = "ended";
+    group.clearCollected();
   }
 
-  /** The stream can take responses again. */
+  /** A stream can take responses again. */
   drained(): void {
+    for (const group of this.#held) {
+      if (!group.sink.isWritable) continue;
+      this.#letGo(group);
+      this.#touched.push(group);
+    }
+    this.flush();
     this.#startCatchUp();
   }
 
-  /** All changes of one revision, in order, as they are applied. */
+  /** All changes of one revision, in order, as they are applied. They go out with `flush`. */
   changed(revision: number, events: readonly KvEvent[]): void {
     this.#toldRevision = revision;
     if (this.#synced.count === 0) return;
-    const touched = this.#touched;
     for (let i = 0; i < events.length; i++) {
       const event = events[i] as KvEvent;
-      const shared = new SharedEvent(event, this.#source);
-      this.#synced.match(event.key, (watcher) => {
-        if (!watcher.wants(event)) return;
-        if (watcher.collected.length === 0) touched.push(watcher);
-        collect(watcher, event, shared);
-      });
+      this.#shared.begin(event);
+      this.#synced.match(event.key, this.#collect);
     }
+    if (this.#isUrgent) this.flush();
+  }
+
+  /** Sends what was collected: at the end of a turn, and before anybody comes or goes or asks how far they are. */
+  flush(): void {
+    const touched = this.#touched;
     if (touched.length === 0) return;
-    const header = this.#source.header(revision);
+    this.#touched = [];
+    this.#isUrgent = false;
+    const header = this.#source.header(this.#toldRevision);
+    let strays: WatchGroup[] | undefined;
     for (let i = 0; i < touched.length; i++) {
-      const watcher = touched[i] as Watcher;
-      if (watcher.sink.isWritable) {
-        this.#deliver(watcher, header, revision + 1);
-      } else {
-        watcher.clearCollected();
-        watcher.nextRevision = revision;
-        this.#synced.remove(watcher);
-        this.#fallBehind(watcher);
+      const group = touched[i] as WatchGroup;
+      if (group.state !== "synced") continue; // ended meanwhile
+      if (!group.sink.isWritable) {
+        this.#hold(group);
+        continue;
       }
+      const rest = this.#deliver(group, header, this.#toldRevision + 1);
+      if (group.isStray) {
+        strays ??= [];
+        strays.push(group);
+      }
+      if (rest === undefined) continue;
+      rest.state = "synced";
+      rest.isStray = true;
+      this.#synced.add(rest);
+      this.#hold(rest);
     }
-    touched.length = 0;
+    if (strays === undefined) return;
+    for (const group of strays) {
+      this.#synced.remove(group);
+      this.#sync(group);
+    }
   }
 
   /** The store is another one now, with the same history and more of it. */
   stateReplaced(): void {
+    this.flush();
     if (this.#catchUp !== undefined) this.#abandon(this.#catchUp);
-    const told = this.#toldRevision;
     const { revision } = this.#source;
-    this.#toldRevision = revision;
-    for (const watcher of this.#synced.all()) {
-      // What a synced watcher was not given did not matter to it.
-      watcher.nextRevision = Math.max(watcher.nextRevision, told + 1);
-      if (watcher.nextRevision > revision) continue;
-      this.#synced.remove(watcher);
-      watcher.state = "behind";
-      this.#behind.add(watcher);
+    for (const group of this.#synced.all()) {
+      if (Math.max(group.nextRevision, this.#toldRevision + 1) > revision) continue;
+      this.#unsync(group);
+      this.#enterBehind(group);
     }
+    this.#toldRevision = revision;
     this.#startCatchUp();
   }
 
-  #sync(watcher: Watcher): void {
-    watcher.state = "synced";
-    this.#synced.add(watcher);
+  readonly #collect = (group: WatchGroup): void => {
+    const { event } = this.#shared;
+    if (!group.wants(event)) return;
+    const field = this.#shared.field(group.prevKv);
+    if (group.collected.length === 0) this.#touched.push(group);
+    group.collect(event.modRevision, field);
+    if (group.isHeld) this.#heldBytes += field.length;
+    if (!this.#isFull(group)) return;
+    this.#isUrgent = true;
+    if (!group.isHeld) return;
+    this.#letGo(group);
+    this.#touched.push(group);
+  };
+
+  #isFull(group: WatchGroup): boolean {
+    const { collectedBytes, watchers } = group;
+    return (
+      collectedBytes >= responseBytesMax ||
+      collectedBytes * watchers.length >= groupBytesMax ||
+      this.#heldBytes > heldBytesMax
+    );
   }
 
-  #fallBehind(watcher: Watcher): void {
-    watcher.state = "behind";
-    this.#behind.add(watcher);
+  /** Its stream is full: it keeps what it has collected, or falls behind. */
+  #hold(group: WatchGroup): void {
+    if (this.#isFull(group)) {
+      this.#unsync(group);
+      this.#fallBehind(group);
+      return;
+    }
+    group.isHeld = true;
+    this.#heldBytes += group.collectedBytes;
+    this.#held.add(group);
+  }
+
+  #letGo(group: WatchGroup): void {
+    if (!group.isHeld) return;
+    group.isHeld = false;
+    this.#heldBytes -= group.collectedBytes;
+    this.#held.delete(group);
+  }
+
+  /** It has collected nothing. It becomes part of the open group of its shape, or that group. */
+  #sync(group: WatchGroup): void {
+    group.state = "synced";
+    group.isStray = false;
+    if (group.nextRevision <= this.#toldRevision + 1) {
+      let groups = this.#open.get(group.sink);
+      if (groups === undefined) {
+        groups = new Map();
+        this.#open.set(group.sink, groups);
+      }
+      const name = shapeName(group);
+      const open = groups.get(name);
+      if (open === undefined) groups.set(name, group);
+      else if (open.collected.length === 0) {
+        group.joinInto(open);
+        return;
+      } else group.isStray = true;
+    }
+    this.#synced.add(group);
+  }
+
+  #unsync(group: WatchGroup): void {
+    this.#letGo(group);
+    this.#synced.remove(group);
+    const groups = this.#open.get(group.sink);
+    if (groups === undefined) return;
+    const name = shapeName(group);
+    if (groups.get(name) !== group) return;
+    groups.delete(name);
+    if (groups.size === 0) this.#open.delete(group.sink);
+  }
+
+  #fallBehind(group: WatchGroup): void {
+    this.#enterBehind(group);
     this.#startCatchUp();
   }
 
-  #deliver(watcher: Watcher, header: Bytes, nextRevision: number): void {
-    const { collected, sink, id } = watcher;
-    assert(nextRevision > watcher.nextRevision, "a watcher only goes forward");
-    watcher.nextRevision = nextRevision;
-    watcher.eventCount += collected.length;
-    this.eventCount += collected.length;
-    if (!watcher.fragment || header.length + watcher.collectedBytes < this.#fragmentBytes) {
-      sink.send(encodeEvents(header, id, collected, 0, collected.length, false));
-    } else {
-      let start = 0;
-      while (start < collected.length) {
+  /** What a synced group was not given, and has not collected, did not matter to it. */
+  #enterBehind(group: WatchGroup): void {
+    if (group.state === "synced") {
+      const next = group.collected.length > 0 ? group.firstCollected : this.#toldRevision + 1;
+      group.nextRevision = Math.max(group.nextRevision, next);
+    }
+    group.clearCollected();
+    group.state = "behind";
+    this.#behind.add(group);
+  }
+
+  /** Sends what the group has collected. Returns those for whom the stream had no room, as a group that still has it. */
+  #deliver(group: WatchGroup, header: Bytes, nextRevision: number): WatchGroup | undefined {
+    assert(nextRevision > group.nextRevision, "a watcher only goes forward");
+    const { collected, watchers } = group;
+    const isWhole = !group.fragment || header.length + group.collectedBytes < this.#fragmentBytes;
+    const given = isWhole ? this.#blocks.send(group, header) : this.#sendParts(group, header);
+    const rest = given < watchers.length ? group.split(given) : undefined;
+    group.nextRevision = nextRevision;
+    group.eventCount += collected.length;
+    this.eventCount += collected.length * given;
+    group.clearCollected();
+    return rest;
+  }
+
+  /** In fragments; as many watchers as the stream has room for, and one at least. */
+  #sendParts(group: WatchGroup, header: Bytes): number {
+    const { collected, sink, watchers } = group;
+    let given = 0;
+    while (given < watchers.length && (given === 0 || sink.isWritable)) {
+      const { id } = watchers[given++] as Watcher;
+      for (let start = 0; start < collected.length; ) {
         let end = start + 1;
         let size = header.length + (collected[start] as Bytes).length;
         while (end < collected.length) {
@@ -281,14 +330,14 @@ export class WatchHub {
         start = end;
       }
     }
-    watcher.clearCollected();
+    return given;
   }
 
   #startCatchUp(): void {
     if (this.#catchUp !== undefined) return;
-    const watchers = this.#chooseBehind();
-    if (watchers.length === 0) return;
-    const catchUp = new CatchUp(watchers, this.#source);
+    const groups = this.#chooseBehind();
+    if (groups.length === 0) return;
+    const catchUp = new CatchUp(groups, this.#source);
     this.#catchUp = catchUp;
     this.#runner.start({ step: (itemCount) => this.#stepCatchUp(catchUp, itemCount) });
   }
@@ -297,37 +346,38 @@ export class WatchHub {
    * The first of those behind whose stream can take something and whose history is still there, and others
    * about as far.
    */
-  #chooseBehind(): Watcher[] {
-    const chosen: Watcher[] = [];
-    for (const watcher of this.#behind) {
-      if (this.#wasCompacted(watcher) || !watcher.sink.isWritable) continue;
-      const first = chosen[0] ?? watcher;
-      if (Math.abs(watcher.nextRevision - first.nextRevision) > this.#roundItemsMax) continue;
-      chosen.push(watcher);
-      if (chosen.length === this.#roundWatchersMax) break;
+  #chooseBehind(): WatchGroup[] {
+    const chosen: WatchGroup[] = [];
+    for (const group of this.#behind) {
+      if (this.#wasCompacted(group) || !group.sink.isWritable) continue;
+      const first = chosen[0] ?? group;
+      if (Math.abs(group.nextRevision - first.nextRevision) > this.#roundItemsMax) continue;
+      chosen.push(group);
+      if (chosen.length === this.#roundGroupsMax) break;
     }
     return chosen;
   }
 
-  /** Ends a watcher whose next revision compaction may have taken away. */
-  #wasCompacted(watcher: Watcher): boolean {
+  /** Ends the watchers of a group whose next revision compaction may have taken away. */
+  #wasCompacted(group: WatchGroup): boolean {
     const { compactRevision } = this.#source;
-    if (watcher.nextRevision >= compactRevision) return false;
-    this.remove(watcher);
-    watcher.sink.compacted(watcher, compactRevision);
+    if (group.nextRevision >= compactRevision) return false;
+    for (const watcher of group.watchers.slice()) {
+      this.remove(watcher);
+      group.sink.compacted(watcher, compactRevision);
+    }
     return true;
   }
 
   #stepCatchUp(catchUp: CatchUp, itemCount: number): boolean {
     if (catchUp !== this.#catchUp) return true;
+    this.flush();
     const source = this.#source;
     const atEnd = catchUp.history.step(itemCount);
     catchUp.itemCount += itemCount;
     for (const event of catchUp.history.takeEvents()) {
-      const shared = new SharedEvent(event, source);
-      catchUp.interests.match(event.key, (watcher) => {
-        if (watcher.state === "behind" && watcher.wants(event)) collect(watcher, event, shared);
-      });
+      this.#shared.begin(event);
+      catchUp.interests.match(event.key, this.#collectBehind);
     }
     const next = catchUp.history.nextRevision;
     if (atEnd && next <= catchUp.from) {
@@ -338,142 +388,73 @@ export class WatchHub {
     const isPresent = atEnd && next > source.revision;
     const isLong =
       catchUp.itemCount >= this.#roundItemsMax || (atEnd && catchUp.walkCount >= catchUpWalksMax);
-    const yields = isLong && this.#behind.size > catchUp.watchers.size;
+    const yields = isLong && this.#behind.size > catchUp.groups.size;
     this.#deliverCatchUp(catchUp, next, isPresent, yields);
-    if (!yields && catchUp.watchers.size > 0) {
+    if (!yields && catchUp.groups.size > 0) {
       if (!atEnd) return false;
       // The store has moved on meanwhile: what came since is next.
-      for (const watcher of catchUp.watchers) {
-        if (this.#wasCompacted(watcher)) catchUp.drop(watcher);
-      }
-      if (catchUp.watchers.size > 0) {
+      for (const group of catchUp.groups) if (this.#wasCompacted(group)) catchUp.drop(group);
+      if (catchUp.groups.size > 0) {
         catchUp.goOn(source, next);
         return false;
       }
     }
     // The round is over. Who is still behind waits for its stream, or for the next round.
     catchUp.history.cancel();
-    for (const watcher of catchUp.watchers) this.#toTheEnd(watcher);
+    for (const group of catchUp.groups) this.#toTheEnd(group);
     this.#catchUp = undefined;
     this.#startCatchUp();
     return true;
   }
 
-  /** Its watchers go on from their `nextRevision` in a later round. */
+  readonly #collectBehind = (group: WatchGroup): void => {
+    const { event } = this.#shared;
+    if (group.state !== "behind" || !group.wants(event)) return;
+    group.collect(event.modRevision, this.#shared.field(group.prevKv));
+  };
+
+  /** Its groups go on from their `nextRevision` in a later round. */
   #abandon(catchUp: CatchUp): void {
-    for (const watcher of catchUp.watchers) watcher.clearCollected();
+    for (const group of catchUp.groups) group.clearCollected();
     catchUp.history.cancel();
     this.#catchUp = undefined;
   }
 
-  #toTheEnd(watcher: Watcher): void {
-    if (this.#behind.delete(watcher)) this.#behind.add(watcher);
+  #toTheEnd(group: WatchGroup): void {
+    if (this.#behind.delete(group)) this.#behind.add(group);
   }
 
-  /** `next`: everything before this revision was looked at for these watchers. */
+  /** `next`: everything before this revision was looked at for these groups. */
   #deliverCatchUp(catchUp: CatchUp, next: number, isPresent: boolean, isLast: boolean): void {
     const header = this.#source.header(this.#source.revision);
-    for (const watcher of catchUp.watchers) {
-      if (watcher.state !== "behind") {
-        catchUp.drop(watcher);
+    for (const group of catchUp.groups) {
+      if (group.state !== "behind") {
+        catchUp.drop(group);
         continue;
       }
-      const reached = Math.max(next, watcher.nextRevision);
-      if (watcher.collected.length === 0) {
-        watcher.nextRevision = reached;
+      const reached = Math.max(next, group.nextRevision);
+      if (group.collected.length === 0) {
+        group.nextRevision = reached;
       } else {
         const isFull =
-          watcher.collectedRevisions >= catchUpRevisionsMax ||
-          watcher.collectedBytes >= catchUpBytesMax;
+          group.collectedRevisions >= catchUpRevisionsMax ||
+          group.collectedBytes * group.watchers.length >= catchUpBytesMax;
         if (!isPresent && !isFull && !isLast) continue;
-        if (!watcher.sink.isWritable) {
-          watcher.clearCollected();
-          catchUp.drop(watcher); // goes on from its `nextRevision` when its stream drains
-          this.#toTheEnd(watcher);
+        if (!group.sink.isWritable) {
+          group.clearCollected();
+          catchUp.drop(group); // goes on from its `nextRevision` when its stream drains
+          this.#toTheEnd(group);
           continue;
         }
-        this.#deliver(watcher, header, reached);
+        // Those who find no room go on from their `nextRevision` when the stream drains.
+        const rest = this.#deliver(group, header, reached);
+        if (rest !== undefined) this.#enterBehind(rest);
       }
       if (isPresent) {
-        catchUp.drop(watcher);
-        this.#behind.delete(watcher);
-        this.#sync(watcher);
+        catchUp.drop(group);
+        this.#behind.delete(group);
+        this.#sync(group);
       }
     }
-  }
-}
-
-/** One walk through the history with the watchers that take part in it. */
-class CatchUp {
-  readonly watchers: Set<Watcher> = new Set();
-  readonly interests: Interests<Watcher> = new Interests();
-  history: WatchHistory;
-  /** Where the present walk began. */
-  from: number;
-  /** Records read so far, about. */
-  itemCount = 0;
-  walkCount = 1;
-
-  constructor(watchers: readonly Watcher[], source: WatchSource) {
-    let from = Number.MAX_SAFE_INTEGER;
-    for (const watcher of watchers) {
-      this.watchers.add(watcher);
-      this.interests.add(watcher);
-      from = Math.min(from, watcher.nextRevision);
-    }
-    this.from = from;
-    this.history = source.history(from, this.#wants);
-  }
-
-  /**
-   * Everything before `next` was looked at. A walk that ended early (the store was replaced) may not have come to
-   * where the first of those begins that are left, and what lies before may be compacted by now.
-   */
-  goOn(source: WatchSource, next: number): void {
-    let first = Number.MAX_SAFE_INTEGER;
-    for (const watcher of this.watchers) first = Math.min(first, watcher.nextRevision);
-    this.walkCount += 1;
-    this.from = Math.max(next, first);
-    this.history = source.history(this.from, this.#wants);
-  }
-
-  drop(watcher: Watcher): void {
-    if (this.watchers.delete(watcher)) this.interests.remove(watcher);
-  }
-
-  readonly #wants = (key: Key): boolean => this.interests.has(key);
-}
-
-/** The encodings of an event, made when the first watcher wants them. */
-class SharedEvent {
-  readonly #event: KvEvent;
-  readonly #source: WatchSource;
-  #plain: Bytes | undefined;
-  #withPrevious: Bytes | undefined;
-
-  constructor(event: KvEvent, source: WatchSource) {
-    this.#event = event;
-    this.#source = source;
-  }
-
-  field(prevKv: boolean): Bytes {
-    const { type, kv } = this.#event;
-    const isDelete = type === EventType.delete;
-    if (!prevKv) {
-      this.#plain ??= encodeEventField(isDelete, kv, undefined);
-      return this.#plain;
-    }
-    this.#withPrevious ??= encodeEventField(isDelete, kv, this.#source.previousKv(this.#event));
-    return this.#withPrevious;
-  }
-}
-
-function collect(watcher: Watcher, event: KvEvent, shared: SharedEvent): void {
-  const field = shared.field(watcher.prevKv);
-  watcher.collected.push(field);
-  watcher.collectedBytes += field.length;
-  if (event.modRevision !== watcher.lastCollected) {
-    watcher.lastCollected = event.modRevision;
-    watcher.collectedRevisions += 1;
   }
 }

@@ -5,7 +5,8 @@ import { HeaderEncoder, type KvEvent } from "@etcd-ts/machine";
 import { catalogue } from "../errors.ts";
 import { counter, gauge } from "../metrics/families.ts";
 import type { MemberContext, MemberPart } from "../seams.ts";
-import { type WatchHistory, WatchHub, type WatchSource } from "./hub.ts";
+import { WatchHub } from "./hub.ts";
+import type { WatchHistory, WatchSource } from "./source.ts";
 import { WatchStream } from "./stream.ts";
 
 /** How much larger than a request the response of a fragmenting watcher may be. */
@@ -60,6 +61,7 @@ export function createWatchPart(context: MemberContext): MemberPart {
       ),
     ],
     changed: (revision, events) => hub.changed(revision, events),
+    turnEnded: () => hub.flush(),
     stateReplaced: () => hub.stateReplaced(),
     stop: () => {
       for (const stream of [...streams])

@@ -6,8 +6,10 @@ import { decodeWatchRequest, type WatchCancelRequest, type WatchCreateRequest } 
 import { type Bytes, bytesToKey, type Random, type Timer, type Timers } from "@etcd-ts/base";
 import type { ServerCall, StreamHandler } from "@etcd-ts/rpc";
 import { encodeControl } from "./encoding.ts";
-import type { Watcher, WatchHub, WatchSink, WatchSource } from "./hub.ts";
+import type { WatchHub } from "./hub.ts";
 import { endOfKeys } from "./interests.ts";
+import type { WatchSource } from "./source.ts";
+import type { Watcher, WatchSink } from "./watcher.ts";
 
 export interface WatchStreamOptions {
   readonly hub: WatchHub;
@@ -61,6 +63,8 @@ export class WatchStream implements StreamHandler, WatchSink {
   onMessage(message: Bytes): void {
     if (this.#closed) return;
     const request = decodeWatchRequest(message);
+    // What is answered is said of everything that was applied.
+    this.#options.hub.flush();
     if (request.createRequest !== undefined) this.#create(request.createRequest);
     else if (request.cancelRequest !== undefined) this.#cancel(request.cancelRequest);
     else if (request.progressRequest !== undefined) this.#reportProgress();
@@ -151,7 +155,15 @@ export class WatchStream implements StreamHandler, WatchSink {
 
   /** A client that does not read what it asked for is not listened to either, until it does. */
   send(response: Bytes): void {
-    if (this.#closed || this.#call.send(response) || !this.#writable) return;
+    if (!this.#closed && !this.#call.send(response)) this.#filledUp();
+  }
+
+  sendPrefixed(responses: Bytes, count: number): void {
+    if (!this.#closed && !this.#call.sendPrefixed(responses, count)) this.#filledUp();
+  }
+
+  #filledUp(): void {
+    if (!this.#writable) return;
     this.#writable = false;
     this.#call.pause();
   }
@@ -180,7 +192,7 @@ export class WatchStream implements StreamHandler, WatchSink {
   /** It has been given everything up to the present revision. */
   #isCurrent(entry: Entry): boolean {
     const { watcher, compacted } = entry;
-    if (compacted || watcher.state !== "synced") return false;
+    if (compacted || !watcher.isCurrent) return false;
     return entry.startRevision <= this.#options.source.revision;
   }
 
@@ -195,6 +207,7 @@ export class WatchStream implements StreamHandler, WatchSink {
 
   /** Periodic: for each idle watcher that asked for it. */
   #notifyProgress(): void {
+    this.#options.hub.flush();
     for (const [watchId, entry] of this.#entries) {
       const idle = entry.eventsAtTick === entry.watcher.eventCount;
       entry.eventsAtTick = entry.watcher.eventCount;

@@ -47,11 +47,12 @@ export class Watcher {
   /** @internal */
   slot = 0;
   /** What it was given before it came into the group, less what the group was given until then. */
-  #eventsElsewhere = 0;
+  #eventsElsewhere: number;
 
   constructor(id: bigint, group: WatchGroup) {
     this.id = id;
     this.shortId = id >= 0n && id < shortIdEnd ? Number(id) : -1;
+    this.#eventsElsewhere = -group.eventCount;
     this.group = group;
     this.enter(group);
   }
@@ -117,6 +118,8 @@ export class WatchGroup implements WatchShape {
   lastCollected = 0;
   /** Synced, and its stream is full: what it collects waits for that. */
   isHeld = false;
+  /** Synced beside another group of its shape, which it joins when both have nothing to send. */
+  isStray = false;
 
   constructor(sink: WatchSink, shape: WatchShape, nextRevision: number) {
     this.sink = sink;

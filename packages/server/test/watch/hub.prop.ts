@@ -7,14 +7,10 @@ import { test } from "node:test";
 import { decodeWatchResponse, encodeKeyValue, KeyValue } from "@etcd-ts/api";
 import { type Bytes, bytesToKey, emptyBytes, keyToBytes, SeededRandom } from "@etcd-ts/base";
 import { EventType, KvEvent } from "@etcd-ts/machine";
-import {
-  type Watcher,
-  type WatchHistory,
-  WatchHub,
-  type WatchSink,
-  type WatchSource,
-} from "../../src/watch/hub.ts";
+import { WatchHub } from "../../src/watch/hub.ts";
 import { endOfKeys } from "../../src/watch/interests.ts";
+import type { WatchHistory, WatchSource } from "../../src/watch/source.ts";
+import type { Watcher, WatcherOptions, WatchSink } from "../../src/watch/watcher.ts";
 
 class FakeStore implements WatchSource {
   revision = 1;
@@ -81,21 +77,58 @@ class FakeStore implements WatchSource {
 
 class FakeSink implements WatchSink {
   isWritable = true;
-  readonly received: { revision: number; key: string }[] = [];
+  readonly byWatcher = new Map<bigint, { revision: number; key: string }[]>();
+  readonly compactedIds = new Set<bigint>();
   compactedAt = -1;
-  fragmentOpen = false;
 
   send(response: Bytes): void {
-    const { events } = decodeWatchResponse(response);
+    const { events, watchId } = decodeWatchResponse(response);
+    const received = this.receivedBy(watchId);
     for (const { kv } of events) {
       assert.ok(kv !== undefined);
-      this.received.push({ revision: kv.modRevision, key: bytesToKey(kv.key) });
+      received.push({ revision: kv.modRevision, key: bytesToKey(kv.key) });
     }
   }
 
-  compacted(_watcher: Watcher, compactRevision: number): void {
+  sendPrefixed(responses: Bytes, count: number): void {
+    let seen = 0;
+    for (let at = 0; at < responses.length; seen++) {
+      const view = new DataView(responses.buffer, responses.byteOffset + at);
+      assert.equal(view.getUint8(0), 0);
+      const end = at + 5 + view.getUint32(1);
+      assert.ok(end <= responses.length);
+      this.send(responses.subarray(at + 5, end));
+      at = end;
+    }
+    assert.equal(seen, count);
+  }
+
+  receivedBy(id: bigint): { revision: number; key: string }[] {
+    let received = this.byWatcher.get(id);
+    if (received === undefined) {
+      received = [];
+      this.byWatcher.set(id, received);
+    }
+    return received;
+  }
+
+  /** Of all its watchers. */
+  get received(): { revision: number; key: string }[] {
+    return [...this.byWatcher.values()].flat();
+  }
+
+  compacted(watcher: Watcher, compactRevision: number): void {
+    this.compactedIds.add(watcher.id);
     this.compactedAt = compactRevision;
   }
+}
+
+interface Watch {
+  readonly watcher: Watcher;
+  readonly options: WatcherOptions;
+  readonly sink: FakeSink;
+  readonly start: number;
+  removedAt: number;
 }
 
 test("every watcher gets every change of its range once and in order, or is told of a gap", () => {
@@ -106,31 +139,36 @@ test("every watcher gets every change of its range once and in order, or is told
     const random = new SeededRandom(seed);
     const store = new FakeStore();
     const jobs: { step(itemCount: number): boolean }[] = [];
-    const limits = { fragmentBytes: 200, roundWatchersMax: 3, roundItemsMax: 20 };
+    const limits = { fragmentBytes: 200, roundGroupsMax: 3, roundItemsMax: 20 };
     const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, limits);
     const words = ["a", "b", "ba", "c", "d"];
-    const watches: { watcher: Watcher; sink: FakeSink; start: number; removedAt: number }[] = [];
+    const watches: Watch[] = [];
     for (let step = 0; step < 300; step++) {
       const dice = random.below(100);
       if (store.isReplacing && (dice < 45 || (dice >= 68 && dice < 70))) continue;
       if (dice < 45) {
         const keys = words.filter(() => random.chance(1, 3));
         if (keys.length > 0) hub.changed(store.revision + 1, store.change(keys, random));
+        if (random.chance(1, 2)) hub.flush();
       } else if (dice < 55) {
-        const sink = new FakeSink();
+        // Now and then as another one on the same stream, which makes groups.
+        const like = watches.length > 0 && random.chance(2, 3) ? random.pick(watches) : undefined;
+        const sink = like?.sink ?? new FakeSink();
         const startRevision = random.chance(1, 2) ? 0 : 1 + random.below(store.revision + 3);
-        const watcher = hub.add(sink, {
-          id: BigInt(step),
+        const options: WatcherOptions = {
           key: random.pick(words),
           end: random.pick([undefined, "c", endOfKeys]),
-          startRevision,
           withPut: random.chance(4, 5),
           withDelete: random.chance(4, 5),
           prevKv: false,
           fragment: random.chance(1, 2),
-        });
+          ...like?.options,
+          id: random.chance(1, 10) ? -1n - BigInt(step) : BigInt(step),
+          startRevision,
+        };
+        const watcher = hub.add(sink, options);
         const start = startRevision === 0 ? store.revision + 1 : startRevision;
-        watches.push({ watcher, sink, start, removedAt: 0 });
+        watches.push({ watcher, options, sink, start, removedAt: 0 });
       } else if (dice < 65 && watches.length > 0) {
         const { sink } = random.pick(watches);
         sink.isWritable = !sink.isWritable;
@@ -166,25 +204,25 @@ test("every watcher gets every change of its range once and in order, or is told
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
       for (let steps = 0; !job.step(5); steps++) assert.ok(steps < 10_000, "the catch-up ends");
     }
-    for (const { watcher, sink, start, removedAt } of watches) {
+    for (const { watcher, options, sink, start, removedAt } of watches) {
+      const received = sink.receivedBy(watcher.id);
+      const isCompacted = sink.compactedIds.has(watcher.id);
       const expected = store.changes
         .flat()
         .filter((it) => it.modRevision >= start)
-        .filter((it) => (it.type === EventType.delete ? watcher.withDelete : watcher.withPut))
+        .filter((it) => (it.type === EventType.delete ? options.withDelete : options.withPut))
         .filter((it) => {
-          if (watcher.end === undefined) return it.key === watcher.key;
-          return watcher.key <= it.key && it.key < watcher.end;
+          if (options.end === undefined) return it.key === options.key;
+          return options.key <= it.key && it.key < options.end;
         })
         .map((it) => ({ revision: it.modRevision, key: it.key }));
-      delivered += sink.received.length;
-      const whole = sink.compactedAt < 0 && removedAt === 0;
-      const count = whole ? expected.length : sink.received.length;
-      assert.deepEqual(sink.received, expected.slice(0, count), `seed ${seed}`);
-      if (sink.compactedAt >= 0) {
-        compacted += 1;
-      }
+      delivered += received.length;
+      const whole = !isCompacted && removedAt === 0;
+      const count = whole ? expected.length : received.length;
+      assert.deepEqual(received, expected.slice(0, count), `seed ${seed}`);
+      if (isCompacted) compacted += 1;
       if (whole) assert.equal(watcher.state, "synced", `seed ${seed}`);
-      const last = sink.received.at(-1)?.revision;
+      const last = received.at(-1)?.revision;
       // A revision is whole: nothing of the last one is missing, unless the watcher was removed.
       if (removedAt === 0 && last !== undefined) {
         assert.ok(expected[count]?.revision !== last, `seed ${seed}: revision ${last} was cut`);
@@ -199,7 +237,7 @@ test("slow streams at the head of the queue starve nobody, and a long history ho
   const store = new FakeStore();
   for (let i = 0; i < 2_000; i++) store.change(["a"], random);
   const jobs: { step(itemCount: number): boolean }[] = [];
-  const limits = { fragmentBytes: 200, roundWatchersMax: 2, roundItemsMax: 100 };
+  const limits = { fragmentBytes: 200, roundGroupsMax: 2, roundItemsMax: 100 };
   const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, limits);
   const options = { key: "a", end: undefined, withPut: true, withDelete: true, prevKv: false };
   // Two that take one response and are full again; their clients read it at once.
