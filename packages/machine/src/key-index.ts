@@ -116,11 +116,23 @@ export class KeyIndex {
     if (position === invisible) return false;
     this.foundMain = position < 0 ? this.slots.main(slot) : this.#history.main(position);
     this.foundSub = position < 0 ? this.slots.sub(slot) : this.#history.sub(position);
+    this.foundNewest = position < 0;
     return true;
   }
 
   foundMain = 0;
   foundSub = 0;
+  /** There is no later revision of the key that `look` found. */
+  foundNewest = false;
+
+  /** The leaf of the last `look`, and the key's place in it. */
+  get foundLeaf(): TreeNode {
+    return this.#tree.foundLeaf;
+  }
+
+  get foundPlace(): number {
+    return this.#tree.foundPlace;
+  }
 
   /** The next keys of a walk; see `KeyTree.collect`. */
   collect(walk: KeyWalk, takeMax: number, visitMax: number): void {

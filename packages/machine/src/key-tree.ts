@@ -20,7 +20,7 @@
 import { type Key, keyAfter } from "@etcd-ts/base";
 import type { HistoryLog } from "./history-log.ts";
 import type { KeySlots } from "./key-slots.ts";
-import type { KeyWalk } from "./key-walk.ts";
+import { bytesPerVisit, type KeyWalk, pieceEntry, visitsPerRead, WalkPiece } from "./key-walk.ts";
 import {
   codeOf,
   insertAt,
@@ -38,6 +38,7 @@ import {
   upperBound,
   widen,
 } from "./tree-node.ts";
+import { forgetValues } from "./value-cache.ts";
 
 const joinBelow = nodeEntriesMax / 4;
 const depthMax = 24;
@@ -53,6 +54,9 @@ export class KeyTree {
   readonly #pathNodes: TreeNode[] = new Array<TreeNode>(depthMax).fill(this.#root);
   readonly #pathPlaces: number[] = new Array<number>(depthMax).fill(0);
   #pathLength = 0;
+  /** Where the last `find` came to. */
+  foundLeaf: TreeNode = this.#root;
+  foundPlace = 0;
 
   constructor(slots: KeySlots, history: HistoryLog) {
     this.#slots = slots;
@@ -74,10 +78,12 @@ export class KeyTree {
     while (node.children.length > 0) node = node.children[upperBound(node, key)]!;
     if (node.packed !== undefined) unpack(node);
     const place = lowerBound(node, key);
+    this.foundLeaf = node;
+    this.foundPlace = place;
     return node.keys[place] === key ? node.slots[place]! : -1;
   }
 
-  /** As `find`, and remembers the way for the three calls below, which must come next. */
+  /** As `find`, and remembers the way for the three calls below, one of which comes next: the leaf is about to change. */
   locate(key: Key): number {
     let node = this.#root;
     let depth = 0;
@@ -89,6 +95,7 @@ export class KeyTree {
       node = node.children[place]!;
     }
     if (node.packed !== undefined) unpack(node);
+    forgetValues(node);
     const place = lowerBound(node, key);
     this.#pathNodes[depth] = node;
     this.#pathPlaces[depth] = place;
@@ -193,6 +200,8 @@ export class KeyTree {
     walk.keys.length = 0;
     walk.slots.length = 0;
     walk.positions.length = 0;
+    walk.pieces.length = 0;
+    walk.takenCount = 0;
     if (walk.finished) return;
     walk.visitedEnd = walk.visitedCount + visitMax;
     walk.takenEnd = takeMax;
@@ -217,7 +226,12 @@ export class KeyTree {
     const to = walk.to;
     const keys = node.keys;
     if (node.children.length === 0) {
-      for (let i = from === "" ? 0 : lowerBound(node, from); i < keys.length; i++) {
+      const first = from === "" ? 0 : lowerBound(node, from);
+      if (walk.values !== undefined) {
+        const goesOn = this.#collectPiece(node, first, walk);
+        if (goesOn !== undefined) return goesOn;
+      }
+      for (let i = first; i < keys.length; i++) {
         const key = keys[i]!;
         if (to !== undefined && key >= to) {
           walk.finished = true;
@@ -234,7 +248,8 @@ export class KeyTree {
         walk.keys.push(key);
         walk.slots.push(slot);
         walk.positions.push(position);
-        if (walk.keys.length >= walk.takenEnd) {
+        if (walk.values !== undefined) walk.visitedCount += visitsPerRead;
+        if (++walk.takenCount >= walk.takenEnd) {
           walk.next = keyAfter(key);
           return false;
         }
@@ -253,6 +268,47 @@ export class KeyTree {
         continue;
       }
       if (!this.#collect(child, i === start ? from : "", walk)) return false;
+    }
+    return true;
+  }
+
+  /** Takes what the walk wants of a leaf as one piece, from place `first` on. As `#collect`; undefined: it cannot. */
+  #collectPiece(leaf: TreeNode, first: number, walk: KeyWalk): boolean | undefined {
+    const { to } = walk;
+    const { keys } = leaf;
+    if (first >= keys.length || walk.visitedCount >= walk.visitedEnd) return undefined;
+    let end = keys.length;
+    if (to !== undefined && keys[end - 1]! >= to) {
+      if (keys[first]! >= to) return undefined;
+      end = lowerBound(leaf, to);
+    }
+    const room = walk.takenEnd - walk.takenCount;
+    const hadValues = leaf.values !== undefined;
+    // What the caller is going to read of this leaf in this batch.
+    const affordable = Math.ceil((walk.visitedEnd - walk.visitedCount) / (1 + visitsPerRead));
+    const wanted = Math.min(room, affordable, end - first);
+    const values = walk.values!.of(leaf, wanted, walk.settledAt);
+    if (values === undefined) return undefined;
+    let count = values.countLive(first, end);
+    const isCut = count >= room;
+    if (count > room) count = room;
+    const stop = isCut ? values.behind(first, count) : end;
+    const piece = new WalkPiece(values.bytes, values.startOf(first), values.startOf(stop), count);
+    if (!hadValues) walk.visitedCount += leaf.slots.length * visitsPerRead;
+    walk.visitedCount += 1 + Math.ceil((piece.end - piece.start) / bytesPerVisit);
+    walk.takenCount += count;
+    if (count > 0) {
+      walk.keys.push("");
+      walk.slots.push(walk.pieces.push(piece) - 1);
+      walk.positions.push(pieceEntry);
+    }
+    if (isCut) {
+      walk.next = keyAfter(keys[stop - 1]!);
+      return false;
+    }
+    if (end < keys.length) {
+      walk.finished = true;
+      return false;
     }
     return true;
   }

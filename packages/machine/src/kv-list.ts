@@ -1,5 +1,6 @@
 // Hot path: KeyValues of an answer, packed as the repeated field that they become. Every KeyValue is copied
 // once, from where it is stored to behind its tag and length; the response encoder then copies whole chunks.
+// What the value cache has packed is a chunk as it is.
 //
 //     [tag][length varint][KeyValue] [tag][length varint][KeyValue] …
 
@@ -55,6 +56,21 @@ export class KvList {
     return position;
   }
 
+  /** Appends `count` fields that are packed already, in bytes that nobody writes any more. They are not copied. */
+  addPacked(bytes: Bytes, start: number, end: number, count: number): void {
+    if (this.#full === noChunks) this.#full = [];
+    const chunk = this.#chunk;
+    if (chunk !== undefined && this.#used > 0) {
+      this.#full.push(chunk.subarray(0, this.#used));
+      this.#fullBytes += this.#used;
+      this.#chunk = chunk.subarray(this.#used);
+      this.#used = 0;
+    }
+    this.#full.push(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    this.#fullBytes += end - start;
+    this.#count += count;
+  }
+
   /** The chunk of the last `reserve`. */
   get chunk(): Bytes {
     return this.#chunk!;
@@ -91,7 +107,7 @@ export class KvList {
       if (this.#full === noChunks) this.#full = [];
       this.#full.push(old.subarray(0, this.#used));
       this.#fullBytes += this.#used;
-      size = Math.min(chunkBytesMax, old.length * 2);
+      size = Math.max(firstChunkBytes, Math.min(chunkBytesMax, old.length * 2));
     }
     const chunk = allocateBytes(Math.max(size, need));
     this.#chunk = chunk;

@@ -13,7 +13,14 @@
 import type { ErrorCode } from "@etcd-ts/api";
 import { type Bytes, compareBytes, copyBytes, emptyBytes, type Key } from "@etcd-ts/base";
 import { type ReadJob, replacedError } from "./job.ts";
-import { allSubs, KeyWalk, type ReadPoint } from "./key-walk.ts";
+import {
+  allSubs,
+  bytesPerVisit,
+  KeyWalk,
+  pieceEntry,
+  type ReadPoint,
+  visitsPerRead,
+} from "./key-walk.ts";
 import { encodeKeyValue, type KvFields } from "./kv-codec.ts";
 import { KvField, KvList } from "./kv-list.ts";
 import { MergeSorter } from "./merge-sorter.ts";
@@ -22,12 +29,10 @@ import type { RangeQuery, Sorting } from "./range-query.ts";
 import { RangeResult } from "./results.ts";
 import type { Store } from "./store.ts";
 
-const visitsPerItem = 16;
+const visitsPerItem = visitsPerRead;
 /** Comparing and moving an entry while sorting. */
 const visitsPerMove = 2;
 const batchMax = 256;
-/** Copying this many bytes counts as one visit. */
-const bytesPerVisit = 1024;
 
 type Phase = "collect" | "sort" | "emit" | "count" | "done";
 
@@ -166,6 +171,10 @@ export class RangeJob implements ReadJob {
       count = 1;
       if (!query.countOnly) {
         const main = index.foundMain;
+        if (!query.hasFilters && !query.keysOnly && index.foundNewest && this.#addCached()) {
+          this.#finish(1);
+          return;
+        }
         const kv = this.#store.read(main, index.foundSub);
         const fields = query.hasFilters || query.keysOnly ? this.#store.parse(kv) : undefined;
         if (fields === undefined || query.matches(main, fields.createRevision)) {
@@ -176,8 +185,46 @@ export class RangeJob implements ReadJob {
     this.#finish(count);
   }
 
+  /** The key that `look` found, when the values of its leaf are packed. */
+  #addCached(): boolean {
+    const { index, values } = this.#store;
+    // What the leaf's other keys are does not matter.
+    const found = values.of(index.foundLeaf, 1, Number.MAX_SAFE_INTEGER);
+    if (found === undefined) return false;
+    const place = index.foundPlace;
+    this.#list.addPacked(found.bytes, found.startOf(place), found.ends[place]!, 1);
+    return true;
+  }
+
+  /** All of every key, in key order and as it is stored: packed leaves are taken whole. Returns the visits that it took. */
+  #collectPieces(visitMax: number): number {
+    const { index } = this.#store;
+    const { limit } = this.#query;
+    const walk = this.#openWalk();
+    walk.values = this.#store.values;
+    const before = walk.visitedCount;
+    const left = limit > 0 ? limit - this.#list.count : Number.MAX_SAFE_INTEGER;
+    index.collect(walk, left, Math.min(visitMax, batchMax * visitsPerRead));
+    this.#seen += walk.takenCount;
+    let bytes = 0;
+    for (let i = 0; i < walk.keys.length; i++) {
+      if (walk.positions[i] === pieceEntry) {
+        const piece = walk.pieces[walk.slots[i]!]!;
+        this.#list.addPacked(piece.bytes, piece.start, piece.end, piece.count);
+      } else {
+        const kv = this.#store.read(index.mainOf(walk, i), index.subOf(walk, i));
+        bytes += kv.length;
+        this.#list.add(kv);
+      }
+    }
+    if (walk.finished) this.#endCollect(true);
+    else if (limit > 0 && this.#list.count >= limit) this.#endCollect(false);
+    return Math.max(1, walk.visitedCount - before + bytes / bytesPerVisit);
+  }
+
   /** In key order: finds, reads and packs. Returns the visits that it took. */
   #collect(visitMax: number): number {
+    if (!this.#query.hasFilters && !this.#query.keysOnly) return this.#collectPieces(visitMax);
     const { index } = this.#store;
     const query = this.#query;
     const walk = this.#openWalk();

@@ -29,6 +29,7 @@ import {
   revisionKeyBytes,
   writeRevision,
 } from "./revision-key.ts";
+import { ValueCache } from "./value-cache.ts";
 
 const walkBatch = 1024;
 const noEvents: KvEvent[] = [];
@@ -38,6 +39,9 @@ export class Store {
   readonly index: KeyIndex = new KeyIndex();
   readonly leases: Leases;
   readonly pins: Pins = new Pins();
+  readonly values: ValueCache = new ValueCache(this.index.slots, (main, sub) =>
+    this.read(main, sub),
+  );
   /** Main revision of the last change; 1 in an empty store. */
   revision = 1;
   /** Reads below are refused; -1 before the first compaction. */

@@ -14,6 +14,7 @@
 
 import type { Key } from "@etcd-ts/base";
 import { bytesOf, recordKey, recordSlot, recordWords } from "./key-record.ts";
+import { forgetValues, type LeafValues } from "./value-cache.ts";
 
 export const nodeEntriesMax = 64;
 const joinedMax = (nodeEntriesMax * 3) / 4;
@@ -35,6 +36,10 @@ export class TreeNode {
   packed: Uint32Array | undefined = undefined;
   packedStart = 0;
   packedCount = 0;
+  /** Of a leaf: see `value-cache.ts`. */
+  values: LeafValues | undefined = undefined;
+  /** Of a leaf: how many KeyValues were read from the backend since it changed, or less than nothing. */
+  reads = 0;
 
   constructor(skip: number, codes: number[], keys: Key[], slots: number[], children: TreeNode[]) {
     this.skip = skip;
@@ -100,6 +105,8 @@ export function joinWithNeighbour(parent: TreeNode, place: number): boolean {
   const from = children[left + 1]!;
   unpack(into);
   unpack(from);
+  forgetValues(into);
+  forgetValues(from);
   if (into.children.length > 0) {
     into.keys.push(parent.keys[left]!);
     for (const child of from.children) into.children.push(child);
