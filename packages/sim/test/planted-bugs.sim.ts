@@ -15,7 +15,7 @@ import {
   PutResponse,
   ResponseHeader,
 } from "@etcd-ts/api";
-import type { Bytes, Disk, DiskFile } from "@etcd-ts/base";
+import { type Bytes, copyBytes, type Disk, type DiskFile } from "@etcd-ts/base";
 import type { Backend } from "@etcd-ts/machine";
 import { Entry, Message, MessageType } from "@etcd-ts/raft";
 import type { Method, MethodTable, ServerCall } from "@etcd-ts/rpc";
@@ -112,16 +112,22 @@ function unary(
 /** A watch whose answers are changed on their way. */
 function watch(method: Method, change: (bytes: Bytes) => readonly Bytes[]): Method {
   assert.ok(method.kind === "stream");
+  const sendChanged = (target: ServerCall, bytes: Bytes): boolean => {
+    let room = true;
+    for (const it of change(bytes)) room = target.send(it);
+    return room;
+  };
   return {
     ...method,
     open: (call: ServerCall) =>
       method.open(
         new Proxy(call, {
           get: (target, name) => {
-            if (name === "send") {
-              return (bytes: Bytes) => {
+            if (name === "send") return (bytes: Bytes) => sendChanged(target, bytes);
+            if (name === "sendPrefixed") {
+              return (messages: Bytes) => {
                 let room = true;
-                for (const it of change(bytes)) room = target.send(it);
+                for (const it of unprefixed(messages)) room = sendChanged(target, it);
                 return room;
               };
             }
@@ -132,6 +138,18 @@ function watch(method: Method, change: (bytes: Bytes) => readonly Bytes[]): Meth
         }),
       ),
   };
+}
+
+/** The messages of gRPC's framing: a flag, four bytes of length, the message. */
+function unprefixed(bytes: Bytes): Bytes[] {
+  const found: Bytes[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 5 + view.getUint32(at + 1);
+    found.push(copyBytes(bytes.subarray(at + 5, end)));
+    at = end;
+  }
+  return found;
 }
 
 const same = (bytes: Bytes): Bytes => bytes;
