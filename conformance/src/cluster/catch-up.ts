@@ -100,6 +100,10 @@ export interface LargeSnapshotOptions {
   readonly bytes: number;
   readonly writesPerSecond: number;
   readonly extraBytesMax: number;
+  /** Fewer than the entries that fill the store, or the joiner gets the log instead of a snapshot. */
+  readonly snapshotCount?: number;
+  /** As it is called since 3.6: not for older stock members. */
+  readonly catchupEntries?: number;
   readonly progress?: (line: string) => void;
 }
 
@@ -118,7 +122,11 @@ const pieceBytes = 64 * 1024;
 
 export async function largeSnapshot(options: LargeSnapshotOptions): Promise<LargeSnapshotReport> {
   const { seed, bytes } = options;
-  const args = ["--quota-backend-bytes", String(8 * 2 ** 30), "--snapshot-count", "2000"];
+  const args = ["--quota-backend-bytes", String(8 * 2 ** 30)];
+  args.push("--snapshot-count", String(options.snapshotCount ?? 2000));
+  if (options.catchupEntries !== undefined) {
+    args.push("--snapshot-catchup-entries", String(options.catchupEntries));
+  }
   const programs = [options.programs, options.programs, options.programs];
   try {
     const emptyBytes = await emptyMemberBytes(options.joiner);
