@@ -9,7 +9,7 @@
 //
 // A version that is agreed on is raised only where a stock member is there whose release asks for it: ours
 // needs no version, and a member of an older release can join again only while it has not been raised. So a
-// cluster of stock members can be replaced by one of ours, and back.
+// cluster of stock members can be replaced by one of ours, and back. The operator says when that is over.
 //
 // Members before 3.5 know neither of the two requests and end when they meet one; while there is one of
 // them, the same is said as a write to the old store, which all releases but 3.7 understand.
@@ -51,6 +51,7 @@ export class ClusterVersionKeeper {
   #askTimer: Timer | undefined;
   /** Until then a member that does not answer is waited for. */
   #patientUntilMs: number | undefined;
+  #settledIndex = Number.POSITIVE_INFINITY;
   /** An attempt is under way, or was successful. */
   #publishing = false;
   #deciding = false;
@@ -67,8 +68,12 @@ export class ClusterVersionKeeper {
     this.#published = published;
   }
 
-  start(): void {
-    this.membersChanged();
+  /**
+   * `settledIndex`: up to here the log counts as committed already. Before that is applied the membership is not what it
+   * was; a founder may have applied its own membership only, and would take itself for the only one.
+   */
+  start(settledIndex: number): void {
+    this.#settledIndex = settledIndex;
     this.#timer = this.#context.host.timers.after(monitorMs, this.#monitor);
   }
 
@@ -82,10 +87,12 @@ export class ClusterVersionKeeper {
     this.#askTimer = undefined;
   }
 
-  /** This member may have become one. */
-  membersChanged(): void {
+  /** Publishes as soon as this member knows the membership, and that it belongs to it. */
+  turnEnded(): void {
+    if (this.#publishing || this.#stopped) return;
     const { machine, memberId } = this.#context;
-    if (this.#publishing || this.#stopped || machine.members.get(memberId) === undefined) return;
+    if (machine.appliedIndex < this.#settledIndex) return;
+    if (machine.members.get(memberId) === undefined) return;
     this.#publishing = true;
     this.#publish();
   }
@@ -195,7 +202,7 @@ export class ClusterVersionKeeper {
   }
 
   #decided(asked: Asked): void {
-    const { isLeader, machine, host } = this.#context;
+    const { isLeader, machine, host, config } = this.#context;
     const { clusterVersion, downgrade } = machine.members;
     if (this.#stopped || this.#proposed || !isLeader || downgrade.enabled) return;
     const form = this.#form(asked);
@@ -210,7 +217,12 @@ export class ClusterVersionKeeper {
     else if (!asked.allAnswered || !isLower(clusterVersion, lowest)) return;
     // The lowest of all was the choice of a leader that could not ask everybody, and who takes a downgrade
     // back wants the higher version again.
-    else if (asked.hasStock || clusterVersion === minClusterVersion || this.#sawDowngrade) {
+    else if (
+      asked.hasStock ||
+      config.raiseClusterVersion ||
+      clusterVersion === minClusterVersion ||
+      this.#sawDowngrade
+    ) {
       this.#proposeVersion(lowest, form === "v2");
     }
   }

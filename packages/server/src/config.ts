@@ -18,6 +18,8 @@ export interface MemberOptions {
   readonly initialClusterState?: "new" | "existing";
   /** Disaster recovery: this member becomes a cluster of its own, with the data that it has. */
   readonly forceNewCluster?: boolean;
+  /** As the leader, raises the version of a cluster that has no stock member (any more) to ours. */
+  readonly raiseClusterVersion?: boolean;
   /** Compares its hashes with those of the others before it takes part. */
   readonly initialCorruptCheck?: boolean;
   /** How often the leader compares the hashes of all members; 0: never. */
@@ -77,6 +79,7 @@ export function normalizeConfig(options: MemberOptions): MemberConfig {
     initialClusterToken: options.initialClusterToken ?? "etcd-cluster",
     initialClusterState: options.initialClusterState ?? "new",
     forceNewCluster: options.forceNewCluster ?? false,
+    raiseClusterVersion: options.raiseClusterVersion ?? false,
     initialCorruptCheck: options.initialCorruptCheck ?? false,
     corruptCheckMs: options.corruptCheckMs ?? 0,
     initialAdvertisePeerUrls: options.initialAdvertisePeerUrls,

@@ -298,7 +298,6 @@ export class Member implements MemberContext, GateState, HeaderSource {
     opened.observers.push(this.counts);
     opened.observers.push({
       clusterVersionChanged: (version) => this.#versionChanged(version),
-      membersChanged: () => this.#versions.membersChanged(),
     });
     const tables = [
       new KvService(this).methods,
@@ -480,7 +479,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
     this.monitor.start();
     this.replica.start();
     this.#haste.start();
-    this.#versions.start();
+    this.#versions.start(this.#raft.basicStatus().commit);
     this.#corruption.start();
     this.compactions.maybeStart();
   }
@@ -628,6 +627,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
   }
 
   #turnEnded(): void {
+    this.#versions.turnEnded();
     for (const part of this.parts) part.turnEnded?.();
     this.#applied.applied(this.appliedIndex);
     this.#haste.turnEnded();
@@ -665,7 +665,6 @@ export class Member implements MemberContext, GateState, HeaderSource {
     const { clusterVersion } = this;
     if (clusterVersion !== "") this.#versionChanged(clusterVersion);
     this.compactions.maybeStart();
-    this.#versions.membersChanged();
     this.#maybeReady();
   }
 

@@ -70,7 +70,8 @@ export type BoolFlag =
   | "enable-log-rotation"
   | "enable-distributed-tracing"
   | "unsafe-no-fsync"
-  | "force-new-cluster";
+  | "force-new-cluster"
+  | "raise-cluster-version";
 
 export type NumberFlag =
   | "snapshot-count"

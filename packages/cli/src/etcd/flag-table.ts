@@ -1,4 +1,4 @@
-// All flags of etcd 3.7.1: type, default, group and help. The order is that of the help text.
+// All flags of etcd 3.7.1, and those of ours: type, default, group and help. The order is that of the help text.
 
 import type {
   BoolFlag,
@@ -369,6 +369,13 @@ text("feature-gates", "", "Switches of features: 'A=true,B=false'.", flagTypes.g
 group = "Unsafe feature";
 bool("unsafe-no-fsync", false, "Do not wait for the disk. A crash loses acknowledged writes.");
 bool("force-new-cluster", false, "Found a cluster of this member alone with the data it has.");
+
+group = "Of etcd-ts alone";
+bool(
+  "raise-cluster-version",
+  false,
+  "When all members are of etcd-ts, raise the cluster version to theirs; older stock members cannot join any more.",
+);
 
 group = "";
 text("config-file", "", "YAML file; flags and environment variables do not count beside it.");

@@ -15,6 +15,7 @@ export function memberOptions(config: Config): MemberOptions {
     initialClusterToken: config["initial-cluster-token"],
     initialClusterState: config["initial-cluster-state"] === "existing" ? "existing" : "new",
     forceNewCluster: config["force-new-cluster"],
+    raiseClusterVersion: config["raise-cluster-version"],
     initialCorruptCheck: gates.get("InitialCorruptCheck") ?? false,
     corruptCheckMs: milliseconds(config["corrupt-check-time"]),
     initialAdvertisePeerUrls: urlTexts(config["initial-advertise-peer-urls"]),
