@@ -13,7 +13,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Procedure, readProcedures } from "../src/operating/procedures.ts";
 import { runProcedure } from "../src/operating/run-procedure.ts";
-import { noStockReason, ours, stockReleases } from "../src/programs.ts";
+import { ours, stockReleases } from "../src/programs.ts";
 
 const { env } = process;
 const document =
@@ -62,7 +62,9 @@ function reasonToSkip(procedure: Procedure): string | false {
       return `no ${tool} on PATH`;
     }
   }
-  return procedure.needsStock && stock === undefined ? `${noStockReason}, 3.5 or later` : false;
+  return procedure.needsStock && stock === undefined
+    ? `no stock etcd 3.5 (with its etcdctl and etcdutl) in $ETCD_TS_STOCK_DIRS or on PATH`
+    : false;
 }
 
 /** What 3.5 prints in other words. */

@@ -22,14 +22,17 @@ export function addTally(sum: TestTally, lane: TestTally): void {
   sum.slow.push(...lane.slow);
 }
 
-/**
- * The closing lines, the last of them `N passed, N failed`. With `skipIsFailure` a skipped test fails the run;
- * a run of nothing fails always, as it proves nothing.
- */
+/** What a skipped test means: a failure, but for reasons that contain `mayBe`. */
+export interface SkipRule {
+  readonly isFailure: boolean;
+  readonly mayBe: string | undefined;
+}
+
+/** The closing lines, the last of them `N passed, N failed`. A run of nothing fails, as it proves nothing. */
 export function summary(
   tally: TestTally,
   tookMs: number,
-  skipIsFailure: boolean,
+  skips: SkipRule,
 ): { readonly text: string; readonly ok: boolean } {
   const lines: string[] = [];
   const slow = [...tally.slow].sort((a, b) => b.ms - a.ms);
@@ -38,9 +41,11 @@ export function summary(
   }
   for (const line of tally.skipped) lines.push(`SKIPPED ${line}`);
   let failed = tally.failed;
-  if (skipIsFailure && tally.skipped.length > 0) {
-    lines.push("skipped tests count as failed here");
-    failed += tally.skipped.length;
+  const { mayBe } = skips;
+  const wanted = tally.skipped.filter((line) => mayBe === undefined || !line.includes(mayBe));
+  if (skips.isFailure && wanted.length > 0) {
+    lines.push(`${wanted.length} of the skipped tests count as failed here`);
+    failed += wanted.length;
   }
   if (tally.passed === 0) failed += 1;
   lines.push(`tests took ${(tookMs / 1000).toFixed(1)} s, ${tally.skipped.length} skipped`);

@@ -39,7 +39,9 @@ export const stock35: StockRelease | undefined = findStock35();
 
 /** For `test(name, { skip })`. */
 export const skipWithoutStock35: string | false =
-  stock35 === undefined ? "no stock etcd and etcdctl 3.5 in $ETCD_TS_STOCK_DIRS or on PATH" : false;
+  stock35 === undefined
+    ? "no stock etcd 3.5 (with its etcdctl) in $ETCD_TS_STOCK_DIRS or on PATH"
+    : false;
 
 /** Ports that are kept for us until they are used, so that nobody else gets them meanwhile. */
 export class Ports {

@@ -21,7 +21,10 @@ import {
 const releases = stockReleases();
 const skip = releases.length === 0 ? noStock : false;
 const newest = releases.find((release) => release.restorer.endsWith("etcdutl"));
-const skipBump = newest === undefined ? "no stock etcdutl" : false;
+const skipBump =
+  newest === undefined
+    ? "no stock etcd 3.5 (with its etcdutl) in $ETCD_TS_STOCK_DIRS or on PATH"
+    : false;
 /** Asks all members, so that answers differ in nothing but what was asked for. */
 const client = (newest ?? releases[0])?.etcdctl ?? ours.etcdctl;
 
