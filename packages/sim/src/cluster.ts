@@ -440,13 +440,13 @@ export function peerUrlOf(name: string): string {
 }
 
 /**
- * "membership": whoever joins asks one member who belongs to the cluster, and that one may not have heard of the
- * newest change yet. Then the start is refused, as by etcd, and its operator tries again.
+ * "membership": whoever joins asks the members that it can reach who belongs to the cluster, and these may not have
+ * heard of the newest change yet, or be none. Then the start is refused, as by etcd, and its operator tries again;
+ * one that never gets in is the liveness check's to find.
  */
 function explanationOf(error: unknown): "disk" | "damage" | "membership" | "other" {
-  if (error instanceof StartError && /validating peerURLs|member count/.test(error.message)) {
-    return "membership";
-  }
+  const isMembership = /validating peerURLs|member count|cannot fetch cluster info/;
+  if (error instanceof StartError && isMembership.test(error.message)) return "membership";
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at instanceof DiskError) return "disk";
     if (at instanceof CorruptionError) return "damage";
