@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Log } from "@etcd-ts/base";
 import type { HttpExchange, HttpHandler } from "@etcd-ts/rpc";
 import { getOnly, type HttpAnswer, type HttpEndpoints } from "@etcd-ts/server";
-import { splitHostPort } from "./url.ts";
+import { splitHostPort } from "../shared/go-url.ts";
 
 export type FrontKind = "client" | "metrics";
 

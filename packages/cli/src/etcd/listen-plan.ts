@@ -3,8 +3,9 @@
 
 import type { NetAddress } from "@etcd-ts/base";
 import type { NodeLog } from "@etcd-ts/node";
+import { splitHostPort } from "../shared/go-url.ts";
 import type { Config } from "./config.ts";
-import { type EtcdUrl, isSecure, isUnix, splitHostPort } from "./url.ts";
+import { type EtcdUrl, isSecure, isUnix } from "./url.ts";
 
 export interface PlannedListener {
   readonly address: NetAddress;

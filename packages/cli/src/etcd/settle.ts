@@ -5,16 +5,10 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { NodeLog } from "@etcd-ts/node";
 import { formatDuration } from "../shared/go-duration.ts";
+import { splitHostPort } from "../shared/go-url.ts";
 import type { Config, ParsedConfig } from "./config.ts";
 import { flagsByName } from "./flag-table.ts";
-import {
-  type EtcdUrl,
-  hostnameOf,
-  parseUrl,
-  parseUrlList,
-  splitHostPort,
-  UrlError,
-} from "./url.ts";
+import { type EtcdUrl, hostnameOf, parseUrl, parseUrlList, UrlError } from "./url.ts";
 
 /** Nanoseconds: streams between members are kept alive by something every 1.7 seconds. */
 const raftTimeoutMin = 5_000_000_000n;

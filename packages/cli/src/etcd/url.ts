@@ -1,6 +1,7 @@
 // URLs of listeners and members, with etcd's rules and the texts of its refusals.
 
 import { isIP } from "node:net";
+import { type GoUrl, GoUrlError, parseGoUrl, splitHostPort } from "../shared/go-url.ts";
 
 export type UrlScheme = "http" | "https" | "unix" | "unixs";
 
@@ -34,41 +35,32 @@ export function parseUrlList(texts: readonly string[]): readonly EtcdUrl[] {
   return [...byText.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
 
+/** Throws `UrlError`. */
 export function parseUrl(text: string): EtcdUrl {
-  const [, scheme = "", rest = ""] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/s.exec(text) ?? [];
-  const wrongScheme = new UrlError(`URL scheme must be http, https, unix, or unixs: ${text}`);
-  if (scheme === "") {
-    if (/^[^/?#]*:/.test(text)) {
-      throw new UrlError(
-        `parse ${JSON.stringify(text)}: first path segment in URL cannot contain colon`,
-      );
-    }
-    throw wrongScheme;
-  }
-  const [, host = "", tail = ""] = /^\/\/([^/?#]*)(.*)$/s.exec(rest) ?? ["", "", rest];
-  checkHost(text, host);
-  const path = /^[^?#]*/.exec(tail)?.[0] ?? "";
-  switch (scheme.toLowerCase()) {
+  const { scheme, host, path } = parsed(text);
+  switch (scheme) {
     case "http":
     case "https":
       if (splitHostPort(host) === undefined) {
         throw new UrlError(`URL address does not have the form "host:port": ${text}`);
       }
       if (path !== "") throw new UrlError(`URL must not contain a path: ${text}`);
-      return { scheme: scheme.toLowerCase() as UrlScheme, host, path, text };
+      return { scheme, host, path, text };
     case "unix":
     case "unixs":
-      return { scheme: scheme.toLowerCase() as UrlScheme, host, path, text };
+      return { scheme, host, path, text };
     default:
-      throw wrongScheme;
+      throw new UrlError(`URL scheme must be http, https, unix, or unixs: ${text}`);
   }
 }
 
-/** `host` without brackets, and the port; undefined when the text is not `host:port`. */
-export function splitHostPort(text: string): { host: string; port: string } | undefined {
-  const match = /^(?:\[([^\][]*)\]|([^:\][]*)):([^:]*)$/.exec(text);
-  if (match === null) return undefined;
-  return { host: match[1] ?? match[2] ?? "", port: match[3] ?? "" };
+function parsed(text: string): GoUrl {
+  try {
+    return parseGoUrl(text);
+  } catch (cause) {
+    if (!(cause instanceof GoUrlError)) throw cause;
+    throw new UrlError(cause.message, { cause });
+  }
 }
 
 export function hostnameOf(url: EtcdUrl): string {
@@ -89,20 +81,4 @@ export function isIpText(host: string): boolean {
 
 export function urlTexts(urls: readonly EtcdUrl[]): string[] {
   return urls.map((url) => url.text);
-}
-
-function checkHost(text: string, host: string): void {
-  if (host.startsWith("[") && !host.includes("]")) {
-    throw new UrlError(`parse ${JSON.stringify(text)}: missing ']' in host`);
-  }
-  const bad = /[\s"<>^`{}\\]/.exec(host)?.[0];
-  if (bad !== undefined) {
-    const shown = JSON.stringify(bad);
-    throw new UrlError(`parse ${JSON.stringify(text)}: invalid character ${shown} in host name`);
-  }
-  const port = splitHostPort(host)?.port ?? "";
-  if (!/^\d*$/.test(port)) {
-    const shown = JSON.stringify(`:${port}`);
-    throw new UrlError(`parse ${JSON.stringify(text)}: invalid port ${shown} after host`);
-  }
 }

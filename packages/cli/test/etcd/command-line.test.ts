@@ -27,7 +27,7 @@ test("without arguments every flag has etcd's default", () => {
   assert.deepEqual(texts(draft["listen-client-urls"]), ["http://localhost:2379"]);
   assert.deepEqual(draft["cors"], ["*"]);
   assert.deepEqual(draft["log-outputs"], ["default"]);
-  assert.equal(flagRows.length, 113);
+  assert.equal(flagRows.length, 114);
 });
 
 test("a flag has one dash or two, its value behind a blank or an equals sign", () => {
@@ -129,6 +129,34 @@ const refusals: readonly (readonly [string[], string])[] = [
   [
     ["--listen-peer-urls", "http://a b:1"],
     'invalid value "http://a b:1" for flag -listen-peer-urls: parse "http://a b:1": invalid character " " in host name',
+  ],
+  [
+    ["--listen-peer-urls", "http://u@x"],
+    'invalid value "http://u@x" for flag -listen-peer-urls: URL address does not have the form "host:port": http://u@x',
+  ],
+  [
+    ["--listen-peer-urls", "http:x:1"],
+    'invalid value "http:x:1" for flag -listen-peer-urls: URL address does not have the form "host:port": http:x:1',
+  ],
+  [
+    ["--listen-peer-urls", ":x"],
+    'invalid value ":x" for flag -listen-peer-urls: parse ":x": missing protocol scheme',
+  ],
+  [
+    ["--listen-peer-urls", "1http://x:1"],
+    'invalid value "1http://x:1" for flag -listen-peer-urls: parse "1http://x:1": first path segment in URL cannot contain colon',
+  ],
+  [
+    ["--listen-peer-urls", "http://x%zz:1"],
+    'invalid value "http://x%zz:1" for flag -listen-peer-urls: parse "http://x%zz:1": invalid URL escape "%zz"',
+  ],
+  [
+    ["--listen-peer-urls", "ftp://a:1/%zz"],
+    'invalid value "ftp://a:1/%zz" for flag -listen-peer-urls: parse "ftp://a:1/%zz": invalid URL escape "%zz"',
+  ],
+  [
+    ["--listen-peer-urls", "http://x:1x"],
+    'invalid value "http://x:1x" for flag -listen-peer-urls: parse "http://x:1x": invalid port ":1x" after host',
   ],
   [
     ["--cors", "foo"],
