@@ -1,6 +1,5 @@
 // `defrag`: makes the data file of a member that does not run as small as what is in it.
 
-import { statSync } from "node:fs";
 import { nodeHost } from "@etcd-ts/node";
 import type { CommandLine } from "../shared/command-line.ts";
 import { ExitCode, Failure } from "../shared/exit.ts";
@@ -8,11 +7,14 @@ import { formatMilliseconds } from "../shared/go-duration.ts";
 import { humanBytes } from "../shared/humanize.ts";
 import type { Output } from "../shared/output.ts";
 import { ConsoleLog } from "./console-log.ts";
-import { findStore, openStore } from "./offline-store.ts";
+import { foreignReason, openStore } from "./offline-store.ts";
 
 export async function run(line: CommandLine, output: Output): Promise<number> {
   const dataDir = line.flags.string("data-dir");
-  refuseForeign(dataDir);
+  const foreign = foreignReason(dataDir);
+  if (foreign !== undefined) {
+    throw new Failure(ExitCode.error, `Failed to defragment etcd data[${dataDir}] (${foreign})`);
+  }
   const host = nodeHost();
   const log = new ConsoleLog(output, host.clock, "etcdutl/defrag");
   const startMs = host.clock.monotonicMs();
@@ -49,14 +51,4 @@ export async function run(line: CommandLine, output: Output): Promise<number> {
     await store.close();
   }
   return ExitCode.success;
-}
-
-function refuseForeign(dataDir: string): void {
-  if (findStore(dataDir) !== undefined) return;
-  const stock = `${dataDir}/member/snap/db`;
-  const reason =
-    statSync(stock, { throwIfNoEntry: false }) === undefined
-      ? `stat ${stock}: no such file or directory`
-      : "a data directory of stock etcd: use its own etcdutl";
-  throw new Failure(ExitCode.error, `Failed to defragment etcd data[${dataDir}] (${reason})`);
 }

@@ -4,7 +4,6 @@
 // Downwards only when the log allows it: an entry that says the cluster agreed on a newer version, or that no older
 // server knows, must lie behind the last snapshot.
 
-import { statSync } from "node:fs";
 import { decodeInternalRaftRequest } from "@etcd-ts/api";
 import { CorruptionError, DiskError, type Host, type Log, WireError } from "@etcd-ts/base";
 import { type Machine, openMachine } from "@etcd-ts/machine";
@@ -16,7 +15,7 @@ import { ExitCode, Failure } from "../shared/exit.ts";
 import { quote } from "../shared/go-quote.ts";
 import type { Output } from "../shared/output.ts";
 import { ConsoleLog } from "./console-log.ts";
-import { findStore, openingFailure, openStore } from "./offline-store.ts";
+import { foreignReason, openingFailure, openStore } from "./offline-store.ts";
 
 /** The major version is 3: only what stands behind the dot. */
 type Minor = number;
@@ -35,7 +34,8 @@ export async function run(line: CommandLine, output: Output): Promise<number> {
   const { flags } = line;
   const dataDir = flags.string("data-dir");
   const target = parseTarget(flags.string("target-version"));
-  refuseForeign(dataDir);
+  const foreign = foreignReason(dataDir);
+  if (foreign !== undefined) throw new Failure(ExitCode.error, foreign);
   const host = nodeHost();
   const log = new ConsoleLog(output, host.clock, "etcdutl/migrate");
   const store = await openStore(host, dataDir, flags.milliseconds("timeout"));
@@ -81,17 +81,6 @@ function parseTarget(text: string): Version {
     throw Failure.badArguments(`target version "${major}.${minor}" not supported. Minimal "3.5"`);
   }
   return { major, minor };
-}
-
-function refuseForeign(dataDir: string): void {
-  if (findStore(dataDir) !== undefined) return;
-  const stock = `${dataDir}/member/snap/db`;
-  throw new Failure(
-    ExitCode.error,
-    statSync(stock, { throwIfNoEntry: false }) === undefined
-      ? `stat ${stock}: no such file or directory`
-      : `${dataDir} is a data directory of stock etcd: use its own etcdutl`,
-  );
 }
 
 /** The lowest version that can read what follows the last snapshot in the log. */

@@ -33,6 +33,15 @@ export function findStore(
   return undefined;
 }
 
+/** Why a data directory has no store of ours; undefined when it has one. */
+export function foreignReason(dataDir: string): string | undefined {
+  if (findStore(dataDir) !== undefined) return undefined;
+  const stock = `${dataDir}/member/snap/db`;
+  return isFile(stock)
+    ? `${dataDir} is a data directory of stock etcd: use its own etcdutl`
+    : `stat ${stock}: no such file or directory`;
+}
+
 /** Of a store that stands where a member keeps it; a copy somewhere else belongs to nobody. */
 function lockBeside(folder: string): string | undefined {
   const match = /^(.*(?:^|\/)member)\/store$/.exec(folder);
