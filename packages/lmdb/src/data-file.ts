@@ -329,7 +329,11 @@ export function checkDataFile(path: string, unless: string): void {
   let meta: Meta;
   let fileBytes: number;
   try {
-    fileBytes = fstatSync(file).size;
+    const stat = fstatSync(file);
+    if (!stat.isFile()) {
+      throw new CorruptionError(path, 0, "this is not a file, so no database of LMDB");
+    }
+    fileBytes = stat.size;
     if (fileBytes === 0) return;
     meta = checkedMeta(path, file, fileBytes);
   } finally {

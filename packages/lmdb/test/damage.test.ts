@@ -47,6 +47,16 @@ async function refused(directory: string, expected: RegExp): Promise<void> {
   });
 }
 
+test("a folder in the place of the data file is refused by name", async () => {
+  const directory = makeTestFolder();
+  try {
+    mkdirSync(join(directory, "data.mdb"));
+    await refused(directory, /not a file/);
+  } finally {
+    removeTestFolder(directory);
+  }
+});
+
 test("damage that can be told at once is refused by name", async () => {
   const directory = makeTestFolder();
   try {

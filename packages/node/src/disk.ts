@@ -1,7 +1,14 @@
-import { close, constants, fsync, open } from "node:fs";
+import { close, constants, fsync, open, Stats } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Disk, DiskEntry, DiskFile, DiskLock, OpenMode } from "@etcd-ts/base";
+import {
+  type Disk,
+  type DiskEntry,
+  DiskError,
+  type DiskFile,
+  type DiskLock,
+  type OpenMode,
+} from "@etcd-ts/base";
 import { NodeDiskFile } from "./disk-file.ts";
 import { lockFile } from "./lock.ts";
 import { diskError, systemCode } from "./system-errors.ts";
@@ -96,8 +103,11 @@ async function makeFolder(path: string): Promise<unknown> {
     return undefined;
   } catch (error) {
     if (systemCode(error) !== "EEXIST") return error;
-    const found = await stat(path).catch(() => undefined);
-    return found?.isDirectory() === true ? undefined : error;
+    const found = await stat(path).catch((problem: unknown) => problem);
+    if (found instanceof Stats) return found.isDirectory() ? undefined : error;
+    if (systemCode(found) !== "ENOENT") return found;
+    const text = `mkdir ${path}: there is a symbolic link here that leads nowhere`;
+    return new DiskError("not-found", path, text, { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { test } from "node:test";
 import type { Bytes, DiskFile } from "@etcd-ts/base";
@@ -55,6 +55,14 @@ test("errors name what was tried, on what, and why, as etcd's do", () =>
     await assert.rejects(disk.makeDirectory(`${none}/x`), {
       message: /^mkdir .*: not a directory$/,
     });
+    symlinkSync(`${directory}/nowhere`, `${directory}/link`);
+    for (const path of [`${directory}/link`, `${directory}/link/below`]) {
+      await assert.rejects(disk.makeDirectory(path), {
+        message: /^mkdir .*\/link: there is a symbolic link here that leads nowhere$/,
+      });
+    }
+    symlinkSync(directory, `${directory}/fine`);
+    await disk.makeDirectory(`${directory}/fine/below`);
   }));
 
 test("a folder below one that takes none is refused, where Node's own recursion never ends", () =>

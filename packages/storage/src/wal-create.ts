@@ -32,6 +32,7 @@ export async function createLogFolder(
   directory: string,
   metadata: WalMetadata,
 ): Promise<WalStart> {
+  await refuseOccupied(disk, directory);
   const temporary = `${directory}.tmp`;
   await refuseWhileMade(disk, temporary);
   await disk.remove(temporary);
@@ -89,6 +90,24 @@ async function writeHead(
     await file.close();
     await locks.releaseAll();
   }
+}
+
+/** The new folder takes the place of one that is empty; what is in another is not ours to remove. */
+async function refuseOccupied(disk: Disk, directory: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await disk.list(directory);
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "not-found") return;
+    throw error;
+  }
+  if (names.length === 0) return;
+  const some = names.sort().slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
+  throw new DiskError(
+    "exists",
+    directory,
+    `the log folder ${directory} has other files in it (${some}): give the log (--wal-dir) a folder of its own, empty or new`,
+  );
 }
 
 /** What a crash left behind may go; what another process is making at this moment may not. */

@@ -33,6 +33,19 @@ test("a new log begins with the bytes that etcd writes", async () => {
   await assert.rejects(Wal.create(hostOf(disk), directory, metadata, medium), { code: "exists" });
 });
 
+test("a log takes no folder that has other files in it", async () => {
+  const disk = await freshDisk();
+  await disk.makeDirectory(directory);
+  await (await disk.open(`${directory}/notes`, "create")).close();
+  await assert.rejects(Wal.create(hostOf(disk), directory, metadata, medium), {
+    code: "exists",
+    message: /^the log folder \/data\/wal has other files in it \(notes\): /,
+  });
+  assert.deepEqual(await disk.list("/data"), ["wal"]);
+  await disk.remove(`${directory}/notes`);
+  await (await Wal.create(hostOf(disk), directory, metadata, medium)).close();
+});
+
 test("what was appended comes back", async () => {
   const disk = await freshDisk();
   const wal = await Wal.create(hostOf(disk), directory, metadata, medium);
