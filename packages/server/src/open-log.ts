@@ -12,7 +12,14 @@
 import { DiskError, type Host } from "@etcd-ts/base";
 import type { Backend, Machine, Member } from "@etcd-ts/machine";
 import { type Entry, MemoryLog, Snapshot, SnapshotMetadata } from "@etcd-ts/raft";
-import { Wal, type WalOpened, type WalOptions, type WalSnapshotPoint } from "@etcd-ts/storage";
+import {
+  readSnapFile,
+  snapFileName,
+  Wal,
+  type WalOpened,
+  type WalOptions,
+  type WalSnapshotPoint,
+} from "@etcd-ts/storage";
 import {
   backendFolder,
   type Founding,
@@ -28,6 +35,7 @@ import { becomeLoneMember } from "./lone-member.ts";
 import { confStateOf } from "./outgoing-snapshot.ts";
 import { databasePath, type PeerRequests, purgeDatabases } from "./peers/index.ts";
 import { importDatabase } from "./restore/import-database.ts";
+import { readV2Store, type V2Membership } from "./v2-store.ts";
 
 export interface OpenedLog {
   readonly wal: Wal;
@@ -185,8 +193,22 @@ async function importReceived(parts: LogParts, { index, term }: WalSnapshotPoint
     "applied-index": machine.appliedIndex,
   });
   const pause = () => new Promise<void>((resolve) => host.timers.soon(resolve));
-  await importDatabase(host.disk, path, backend, { pause, term });
+  const membership = await receivedMembership(host, config, index, term);
+  await importDatabase(host.disk, path, backend, { pause, term, membership });
   await machine.reload(pause);
+}
+
+/** What came with the database is in the snap file, which was durable before the log's record. */
+async function receivedMembership(
+  host: Host,
+  config: MemberConfig,
+  index: number,
+  term: number,
+): Promise<V2Membership | undefined> {
+  const path = `${snapshotFolder(config)}/${snapFileName(term, index)}`;
+  if ((await host.disk.stat(path)) === undefined) return undefined;
+  const { data } = await readSnapFile(host.disk, path);
+  return readV2Store(data, path);
 }
 
 /**

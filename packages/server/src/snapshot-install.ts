@@ -30,6 +30,7 @@ import { confStateOf } from "./outgoing-snapshot.ts";
 import type { PeerTransport } from "./peer-transport.ts";
 import { databasePath, purgeDatabasesTo } from "./peers/index.ts";
 import { importDatabase } from "./restore/import-database.ts";
+import { readV2Store } from "./v2-store.ts";
 
 export interface InstallParts {
   readonly host: Host;
@@ -105,6 +106,8 @@ export class SnapshotInstaller {
     });
     await logKeeper.idle();
     this.#checkpoint();
+    // Before the point of no return: what cannot be read here could not be at a start either.
+    const membership = readV2Store(snapshot.data, database);
     const mark: SnapMark = { index, term, confState: confState!, data: snapshot.data };
     await writeSnapFile(host.disk, folder, mark);
     this.#checkpoint();
@@ -112,7 +115,7 @@ export class SnapshotInstaller {
     this.#checkpoint();
     const pause = () => this.#pause();
     const former = machine.members.list();
-    await importDatabase(host.disk, database, backend, { pause, term });
+    await importDatabase(host.disk, database, backend, { pause, term, membership });
     await machine.reload(pause);
     refuseAuthState(machine.authEnabled, config.dataDir);
     assert(machine.appliedIndex === index, "the database was the state at the snapshot's index");

@@ -1,7 +1,7 @@
 // A database that is being received. It is written beside its place under another name, made durable, and
-// takes its place with its name made durable: a file named `….snap.db` is always whole.
+// takes its place with its name made durable: a file named `….snap.db` is always whole and right.
 //
-//     create `….part` ──► write … write ──► sync ──► rename to `<index>.snap.db` ──► sync folder
+//     create `….part` ──► write … write ──► sync ──► inspect ──► rename to `<index>.snap.db` ──► sync folder
 
 import { type Bytes, type Disk, DiskError, type DiskFile } from "@etcd-ts/base";
 
@@ -98,8 +98,11 @@ export class DatabaseFile {
     this.#position += part.length;
   }
 
-  /** Makes it durable and gives it its name; the path. Throws `DiskError`, and then nothing is left of it. */
-  async finish(): Promise<string> {
+  /**
+   * Makes it durable, has it inspected and gives it its name; the path. Throws `DiskError`, or what `inspect` threw: then
+   * nothing is left of it, and a good one that has the name already stays.
+   */
+  async finish(inspect: (path: string) => Promise<void>): Promise<string> {
     try {
       await this.#written();
       if (this.#error !== undefined) throw this.#error;
@@ -107,6 +110,7 @@ export class DatabaseFile {
         this.#file.sync((error) => (error === undefined ? resolve() : reject(error)));
       });
       await this.#close();
+      await inspect(this.#partPath);
       const path = databasePath(this.#folder, this.#index);
       await this.#disk.rename(this.#partPath, path);
       await this.#disk.syncDirectory(this.#folder);

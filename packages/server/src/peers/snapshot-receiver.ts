@@ -155,13 +155,7 @@ export class SnapshotReceiver implements ServerExchangeHandler {
     this.#file = undefined;
     background(
       file
-        .finish()
-        .then((path) =>
-          context.seams.inspectDatabase(path, index).catch(async (reason: unknown) => {
-            await context.host.disk.remove(path);
-            throw reason;
-          }),
-        )
+        .finish((path) => context.seams.inspectDatabase(path, index))
         .then(() => {
           context.metrics.receivedBytes.add(file.bytes, hexId(from));
           context.log.info("received and saved database snapshot", {

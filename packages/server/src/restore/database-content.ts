@@ -5,7 +5,14 @@
 // members, versions, where the database stands) are small: they are put into a machine in memory, which reads them as it
 // will read them later.
 
-import { type Bytes, bytesToHex, CorruptionError, type Disk, type Timers } from "@etcd-ts/base";
+import {
+  type Bytes,
+  bytesToHex,
+  CorruptionError,
+  compareBytes,
+  type Disk,
+  type Timers,
+} from "@etcd-ts/base";
 import {
   type BucketName,
   bucketNames,
@@ -114,6 +121,19 @@ export class DatabaseContent {
     }
     const { appliedIndex, appliedTerm } = this.#openSmall(small);
     return { appliedIndex, appliedTerm, lastRevision };
+  }
+
+  /** For buckets that are small. */
+  async has(bucket: BucketName, key: Bytes): Promise<boolean> {
+    let isThere = false;
+    await this.#scan(
+      bucket,
+      (other) => {
+        if (compareBytes(other, key) === 0) isThere = true;
+      },
+      () => Promise.resolve(),
+    );
+    return isThere;
   }
 
   async #scan(

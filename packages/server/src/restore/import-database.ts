@@ -1,7 +1,9 @@
 // A database in a file, as a leader sends it or an administrator brings it, becomes what a backend holds.
 
-import { CorruptionError, type Disk, utf8ToBytes } from "@etcd-ts/base";
-import type { Backend, ContentSink } from "@etcd-ts/machine";
+import { CorruptionError, compareBytes, type Disk, utf8ToBytes } from "@etcd-ts/base";
+import { type Backend, type ContentSink, encodeMemberContext } from "@etcd-ts/machine";
+import { hexId } from "../ids.ts";
+import type { V2Membership } from "../v2-store.ts";
 import { DatabaseContent, type DatabasePosition } from "./database-content.ts";
 
 export interface ImportOptions {
@@ -14,8 +16,13 @@ export interface ImportOptions {
    * database says itself goes first.
    */
   readonly term?: number;
+  /** What came with the database from a leader: the truth about members when etcd before 3.6 wrote it. */
+  readonly membership?: V2Membership | undefined;
 }
 
+const clusterVersionKey = utf8ToBytes("clusterVersion");
+const removedMark = utf8ToBytes("removed");
+const storageVersionKey = utf8ToBytes("storageVersion");
 const termKey = utf8ToBytes("term");
 
 /**
@@ -34,12 +41,39 @@ export async function importDatabase(
   // The file is closed before the content changes: who awaits this must get to know of it in that very turn.
   await backend.replaceContent((sink) =>
     DatabaseContent.use(disk, path, undefined, async (content) => {
-      const { appliedTerm } = await copyContent(content, sink, options);
+      const { membership } = options;
+      // Since 3.6 a database names the form that it has, and its buckets are the truth.
+      const isOverruled =
+        membership !== undefined && !(await content.has("meta", storageVersionKey));
+      const target = isOverruled ? withoutMembers(sink) : sink;
+      const { appliedTerm } = await copyContent(content, target, options);
+      if (isOverruled) putMembers(sink, membership);
       if (appliedTerm === 0 && options.term !== undefined) {
         sink.put("meta", termKey, bigEndian64(options.term));
       }
     }),
   );
+}
+
+function withoutMembers(sink: ContentSink): ContentSink {
+  return {
+    put: (bucket, key, value) => {
+      const isVersion = bucket === "cluster" && compareBytes(key, clusterVersionKey) === 0;
+      if (bucket !== "members" && bucket !== "members_removed" && !isVersion) {
+        sink.put(bucket, key, value);
+      }
+    },
+    flush: () => sink.flush(),
+  };
+}
+
+function putMembers(sink: ContentSink, membership: V2Membership): void {
+  const { members, removedIds, clusterVersion } = membership;
+  for (const member of members) {
+    sink.put("members", utf8ToBytes(hexId(member.id)), encodeMemberContext(member));
+  }
+  for (const id of removedIds) sink.put("members_removed", utf8ToBytes(hexId(id)), removedMark);
+  if (clusterVersion !== "") sink.put("cluster", clusterVersionKey, utf8ToBytes(clusterVersion));
 }
 
 /** Puts all of the content into the sink. */

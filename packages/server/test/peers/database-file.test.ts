@@ -39,7 +39,7 @@ async function receive(
   const write = async (): Promise<void> => {
     const file = await DatabaseFile.create(host.disk, "/snap", 10);
     for (const part of parts) file.write(part);
-    path = await file.finish();
+    path = await file.finish(async () => {});
   };
   background(write(), (error) => world.fail(error));
   await world.runUntil(() => path !== undefined || crashed, 1000);
@@ -115,3 +115,31 @@ for (const mode of ["drop", "keep", "random"] as const) {
     assert.ok(crashPoints >= 7, `${crashPoints} crash points`);
   });
 }
+
+test("one that fails its inspection is gone, and a good one that has its name stays", async () => {
+  const disk = await folder();
+  assert.equal(await receive(disk, Number.POSITIVE_INFINITY, "drop"), false);
+  const world = new World(2);
+  const host = new SimHost({
+    name: "n",
+    world,
+    disk,
+    net: new SimNet(world, { latencyMs: () => 0 }),
+    diskFaults: { latencyMs: () => 0 },
+  });
+  const wrong = new Error("its hash differs");
+  let inspected = "";
+  const again = async (): Promise<string> => {
+    const file = await DatabaseFile.create(host.disk, "/snap", 10);
+    file.write(parts[0]!);
+    return file.finish((path) => {
+      inspected = path;
+      return Promise.reject(wrong);
+    });
+  };
+  await world.complete(assert.rejects(again(), wrong), 1000);
+  assert.match(inspected, /\.part$/);
+  const { names, content } = await look(disk);
+  assert.deepEqual(names, ["000000000000000a.snap.db"]);
+  assert.ok(content !== undefined && equalBytes(content, concatBytes(parts)));
+});
