@@ -7,7 +7,7 @@
 // The caller applies entries one by one in log order, seals and commits the backend's batch whenever it
 // likes (what is lost in a crash is replayed from the log), and steps the jobs it gets.
 
-import type { RangeRequest, TxnRequest } from "@etcd-ts/api";
+import type { ErrorCode, RangeRequest, TxnRequest } from "@etcd-ts/api";
 import { assert, type Bytes, crc32c, type Key, utf8ToBytes } from "@etcd-ts/base";
 import type { Alarms } from "./alarms.ts";
 import type { MachineOptions } from "./applier.ts";
@@ -29,7 +29,7 @@ import { newRange } from "./operations.ts";
 import type { RangeJob } from "./range-job.ts";
 import { MachineState } from "./state.ts";
 import type { Store } from "./store.ts";
-import { runTxn } from "./txn.ts";
+import { checkTxn, runTxn } from "./txn.ts";
 
 /** Small ranges are done within the call: so many items are read at once. */
 const itemsAtOnce = 256;
@@ -208,6 +208,12 @@ export class Machine {
     }
     const { error, result, pending } = runTxn(store, request, true);
     return new ApplyOutcome(appliedIndex, error, result, this.revision, pending);
+  }
+
+  /** How a transaction would be refused if it were applied to the local state as it is now. */
+  txnRefusal(request: TxnRequest): ErrorCode | undefined {
+    const { store } = this;
+    return store.isReplaced ? replacedError : checkTxn(store, request);
   }
 
   /** HASHKV at a revision, 0 being the newest. Refusals: `futureRev`, `compacted`. */

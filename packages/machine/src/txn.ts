@@ -34,6 +34,11 @@ export function runTxn(store: Store, request: TxnRequest, wanted: boolean): TxnO
   return { error: undefined, result, pending: run.pending };
 }
 
+/** The refusal of a transaction if it ran now. */
+export function checkTxn(store: Store, request: TxnRequest): ErrorCode | undefined {
+  return new PathWalk(choosePath(store, request)).check(store, request);
+}
+
 class PathWalk {
   readonly #path: readonly boolean[];
   #place = 0;

@@ -72,6 +72,51 @@ test("puts, ranges, deletes and transactions answer with etcd's revisions", asyn
   await world.stop();
 });
 
+test("a write that reads a revision that is not there never enters the log", async () => {
+  const world = await MemberWorld.started();
+  for (let i = 0; i < 5; i++) await world.put("a", String(i));
+  await world.compact(4);
+  const { machine } = world.member;
+  const at = (revision: bigint): RequestOp => {
+    const op = rangeOp("a");
+    op.requestRange!.revision = revision;
+    return op;
+  };
+  const nested = (op: RequestOp): RequestOp => {
+    const outer = new RequestOp();
+    outer.requestTxn = new TxnRequest();
+    outer.requestTxn.success = [op];
+    return outer;
+  };
+  const txn = (...success: RequestOp[]): TxnRequest => {
+    const request = new TxnRequest();
+    request.success = success;
+    return request;
+  };
+  const future = "etcdserver: mvcc: required revision is a future revision";
+  const compacted = "etcdserver: mvcc: required revision has been compacted";
+  const applied = machine.appliedIndex;
+  for (const [revision, message] of [
+    [7n, future],
+    [3n, compacted],
+    [-1n, compacted],
+  ] as const) {
+    const expected = { code: 11, message };
+    await assert.rejects(world.txn(txn(putOp("a", "x"), at(revision))), expected);
+    await assert.rejects(world.txn(txn(putOp("a", "x"), nested(at(revision)))), expected);
+    await assert.rejects(world.txn(txn(nested(at(revision)))), expected);
+  }
+  assert.equal(machine.appliedIndex, applied);
+  // What stands in the branch that is not taken does not count, and what is there is read.
+  const other = txn(putOp("a", "x"), at(6n));
+  other.failure = [at(99n)];
+  const answer = await world.txn(other);
+  assert.equal(Buffer.from(answer.responses[1]!.responseRange!.kvs[0]!.value).toString(), "4");
+  assert.equal(answer.header!.revision, 7);
+  assert.ok(machine.appliedIndex > applied);
+  await world.stop();
+});
+
 test("requests that are not canonical are put into the log encoded anew", async () => {
   const world = await MemberWorld.started();
   const request = new PutRequest();

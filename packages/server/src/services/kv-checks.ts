@@ -166,3 +166,14 @@ export function isSerializableTxn(request: TxnRequest): boolean {
   for (const op of request.failure) if (!op.requestRange?.serializable) return false;
   return true;
 }
+
+/** Whether a range in it, in whichever branch, names a revision. */
+export function readsRevision(request: TxnRequest): boolean {
+  for (const ops of [request.success, request.failure]) {
+    for (const { requestRange, requestTxn } of ops) {
+      if (requestRange !== undefined && requestRange.revision !== 0n) return true;
+      if (requestTxn !== undefined && readsRevision(requestTxn)) return true;
+    }
+  }
+  return false;
+}

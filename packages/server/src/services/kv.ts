@@ -54,6 +54,7 @@ import {
   checkTxn,
   isReadOnlyTxn,
   isSerializableTxn,
+  readsRevision,
   txnCostBytes,
 } from "./kv-checks.ts";
 import { scanPlainPut } from "./put-scan.ts";
@@ -159,7 +160,8 @@ export class KvService {
     const body = sizeTxnRequest(request) === message.length ? message : encodeTxnRequest(request);
     const proposal = new TxnProposal(context, call);
     if (answerSize(request) === "small") context.propose(Operation.txn, body, proposal);
-    else proposeAdmitted(Operation.txn, body, proposal);
+    else if (!readsRevision(request)) proposeAdmitted(Operation.txn, body, proposal);
+    else context.linearize(new TxnCheck(proposal, request, copyBytes(body)));
   }
 
   #compact(call: ServerCall, message: Uint8Array): void {
@@ -202,6 +204,31 @@ class TxnProposal extends UnaryProposal {
     this.call.respond(
       encodeTxnResponse(this.context.encoder, this.context.raftTerm, result as TxnResult),
     );
+  }
+}
+
+/**
+ * A transaction that would be refused for the revision of a range must not enter the log: stock members other
+ * than the one that proposed it would carry its writes out. What has been compacted or written is only known
+ * for certain once this member has caught up.
+ */
+class TxnCheck extends UnaryReader {
+  readonly #proposal: UnaryProposal;
+  readonly #request: TxnRequest;
+  readonly #body: Bytes;
+
+  constructor(proposal: UnaryProposal, request: TxnRequest, body: Bytes) {
+    super(proposal.context, proposal.call);
+    this.#proposal = proposal;
+    this.#request = request;
+    this.#body = body;
+  }
+
+  override ready(): void {
+    if (this.call.ended) return;
+    const error = this.context.machine.txnRefusal(this.#request);
+    if (error === undefined) proposeAdmitted(Operation.txn, this.#body, this.#proposal);
+    else refuse(this.call, refusalOf(error));
   }
 }
 
