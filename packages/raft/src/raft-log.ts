@@ -180,7 +180,8 @@ export class RaftLog {
     assert(
       index <= this.lastIndex,
       `tocommit(${index}) is out of range [lastIndex(${this.lastIndex})]. ` +
-        "Was the raft log corrupted, truncated, or lost?",
+        "Was the raft log corrupted, truncated, or lost? This member lacks entries that it has " +
+        "acknowledged, so it cannot go on: remove it from the cluster and add it again, with an empty data directory",
     );
     this.committed = index;
   }

@@ -48,6 +48,7 @@ export async function joinCluster(
   const matched = matchMembers(config, cluster);
   if (matched instanceof StartError) throw matched;
   const memberId = matched.get(own.name)!;
+  refuseStarted(cluster, memberId);
   await checkVersions(host, requests, cluster, memberId);
   return { memberId, clusterId: cluster.clusterId, members: cluster.members };
 }
@@ -64,7 +65,15 @@ export async function checkNotBootstrapped(
   const isStarted = (theirs: RemoteCluster) =>
     theirs.members.some(({ id, clientUrls }) => id === memberId && clientUrls.length > 0);
   const cluster = await fetchCluster(requests, othersUrls(config), foundedMs, isStarted);
-  const known = cluster?.members.find((member) => member.id === memberId);
+  if (cluster !== undefined) refuseStarted(cluster, memberId);
+}
+
+/**
+ * A member that has published its client URLs had a log; without one it has forgotten for whom it voted and
+ * what it acknowledged, and would take part as if it never had. Before it published, it may begin anew.
+ */
+function refuseStarted(cluster: RemoteCluster, memberId: bigint): void {
+  const known = cluster.members.find((member) => member.id === memberId);
   if (known === undefined || known.clientUrls.length === 0) return;
   throw new StartError(
     `member ${hexId(memberId)} has already been bootstrapped: its data is lost, so remove it ` +

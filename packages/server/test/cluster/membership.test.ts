@@ -202,5 +202,12 @@ test("joining is refused with etcd's texts", async () => {
   const impostor = cluster.add("m1", names, { dataDir: "/other" });
   await refused(impostor, /member [0-9a-f]+ has already been bootstrapped/);
   cluster.nodes.splice(cluster.nodes.indexOf(impostor), 1);
+  // Nor take part again under its old id: it has forgotten for whom it voted.
+  const forgetful = cluster.add("m1", names, { dataDir: "/third", ...existing });
+  await refused(
+    forgetful,
+    /member [0-9a-f]+ has already been bootstrapped.*remove it.*add it again/,
+  );
+  cluster.nodes.splice(cluster.nodes.indexOf(forgetful), 1);
   await cluster.stop();
 });

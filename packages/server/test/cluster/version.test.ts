@@ -42,6 +42,19 @@ for (const [given, expected, why] of [
   });
 }
 
+test("a cluster version of 3.5.0 is raised when all are ours and the leader is told to", async () => {
+  const cluster = new ClusterWorld();
+  const names = ["m1", "m2", "m3"];
+  for (const name of names) cluster.add(name, names, { raiseClusterVersion: true });
+  await cluster.complete(Promise.all(cluster.nodes.map((node) => node.start())), 10_000);
+  const leader = await cluster.elected();
+  await cluster.until(() => leader.member!.clusterVersion === "3.7.0", 10_000, "decided");
+  propose(leader, "3.5.0");
+  await cluster.until(() => leader.member!.clusterVersion === "3.5.0", 5_000, "lowered");
+  await cluster.until(() => leader.member!.clusterVersion === "3.7.0", 10_000, "raised");
+  await cluster.stop();
+});
+
 for (const missing of ["m1", "m2", "m3"]) {
   test(`${missing} is missing at the founding: it is waited for, then written for like an old one`, async () => {
     const cluster = new ClusterWorld();
