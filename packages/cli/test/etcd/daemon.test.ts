@@ -402,5 +402,6 @@ test("version and help", () =>
       "Distributed tracing:",
       "Features:",
       "Unsafe feature:",
+      "Of etcd-ts alone:",
     ]);
   }));
