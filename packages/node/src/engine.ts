@@ -11,7 +11,11 @@ import { setFlagsFromString } from "node:v8";
  */
 const optimiseAfterBytes = 25_000;
 
+/** From this version on (Node 22) invocations are counted instead, and V8 complains of the flag on standard error. */
+const v8WithoutBudget = 12;
+
 /** Call it first thing: what has run before keeps its old budget for a while. */
 export function tuneEngine(): void {
+  if (Number.parseInt(process.versions.v8, 10) >= v8WithoutBudget) return;
   setFlagsFromString(`--interrupt-budget=${optimiseAfterBytes}`);
 }

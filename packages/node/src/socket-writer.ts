@@ -4,14 +4,20 @@
 //     write ──► handle.writeBuffer ──┬─ taken by the kernel: done
 //                                    └─ not all of it: libuv keeps the rest
 //
-// The request object that `writeBuffer` needs has a class that node:net does not export: we learn it from the
-// first write that goes the ordinary way. One object serves until a write has to wait, which takes it: only
-// then does it get an async id.
+// A write that has to wait is a request object, and Node has two ways to come by it, which the first write that goes
+// the ordinary way teaches us:
+//
+//     Node 20, 22    writeBuffer(request, bytes) ──► error code. One object serves until a write has to wait, which
+//                    takes it: only then does it get an async id
+//     late 24, 26    writeBuffer(null, bytes) ──► error code, or the request of a write that has to wait
+//
+// Where a release does it in yet another way, everything goes the ordinary way: slower, and nothing else.
 //
 // The order holds since both ways lead to the same handle, whose writes libuv keeps in order; and
 // `socket.end()` waits for them, as the shutdown stands behind them there.
 
 import type { Socket } from "node:net";
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import type { Bytes } from "@etcd-ts/base";
 
@@ -20,13 +26,15 @@ interface WriteRequest {
   /** Kept until the bytes have gone. */
   buffer: Bytes | undefined;
   writer: SocketWriter | undefined;
-  /** -1 while no write has taken it. */
+  /** In late releases: how the write ended, when it did so within the call. */
+  writeStatus?: number | null;
+  /** -1 while no write has taken it, and when the write could not be begun. */
   getAsyncId(): number;
 }
 
 interface WritingHandle {
-  /** 0, or a negative system error. */
-  writeBuffer(request: WriteRequest, bytes: Bytes): number;
+  /** 0, a negative system error, or the request that libuv has kept. */
+  writeBuffer(request: WriteRequest | null, bytes: Bytes): number | WriteRequest;
 }
 
 interface SocketFields {
@@ -34,6 +42,7 @@ interface SocketFields {
 }
 
 let requestClass: (new () => WriteRequest) | undefined;
+let makesRequests = false;
 let spare: WriteRequest | undefined;
 
 export class SocketWriter {
@@ -43,27 +52,50 @@ export class SocketWriter {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    if (requestClass === undefined) learn(handleOf(socket));
+    if (requestClass === undefined && !makesRequests) learn(handleOf(socket));
   }
 
   /** True when the bytes are on their way; false when the caller must write to the socket itself. */
   write(bytes: Bytes): boolean {
     const socket = this.#socket;
     const handle = handleOf(socket);
-    if (requestClass === undefined || !handle || socket.connecting) return false;
+    if (!handle || socket.connecting) return false;
     // What Node still holds goes first, and it has its own words for a socket that is not open.
     if (socket.writableLength > 0 || !socket.writable) return false;
-    const request = spare ?? newRequest(requestClass);
-    spare = undefined;
-    const error = handle.writeBuffer(request, bytes);
-    if (request.getAsyncId() === -1) spare = request;
-    else {
-      request.buffer = bytes;
-      request.writer = this;
-      this.pendingBytes += bytes.length;
-    }
-    if (error !== 0) socket.destroy(writeError(error));
+    if (makesRequests) this.#writeAnew(handle, bytes);
+    else if (requestClass !== undefined) this.#writeWith(requestClass, handle, bytes);
+    else return false;
     return true;
+  }
+
+  #writeWith(kind: new () => WriteRequest, handle: WritingHandle, bytes: Bytes): void {
+    const request = spare ?? new kind();
+    spare = undefined;
+    request.oncomplete = onComplete;
+    const error = handle.writeBuffer(request, bytes) as number;
+    if (request.getAsyncId() === -1) spare = request;
+    else this.#wait(request, bytes);
+    if (error !== 0) this.#socket.destroy(writeError(error));
+  }
+
+  #writeAnew(handle: WritingHandle, bytes: Bytes): void {
+    const result = handle.writeBuffer(null, bytes);
+    if (typeof result === "number") {
+      if (result !== 0) this.#socket.destroy(writeError(result));
+    } else if (result.getAsyncId() === -1) {
+      // Why it could not be begun is told to Node's own modules alone.
+      this.#socket.destroy(writeError(-constants.errno.EIO));
+    } else {
+      result.oncomplete = onComplete;
+      this.#wait(result, bytes);
+      if (typeof result.writeStatus === "number") result.oncomplete(result.writeStatus);
+    }
+  }
+
+  #wait(request: WriteRequest, bytes: Bytes): void {
+    request.buffer = bytes;
+    request.writer = this;
+    this.pendingBytes += bytes.length;
   }
 
   /** @internal */
@@ -77,14 +109,6 @@ function onComplete(this: WriteRequest, status: number): void {
   this.writer?.finished(this.buffer as Bytes, status);
 }
 
-function newRequest(from: new () => WriteRequest): WriteRequest {
-  const request = new from();
-  request.oncomplete = onComplete;
-  request.buffer = undefined;
-  request.writer = undefined;
-  return request;
-}
-
 function handleOf(socket: Socket): WritingHandle | null | undefined {
   return (socket as unknown as SocketFields)._handle;
 }
@@ -94,8 +118,9 @@ function learn(handle: WritingHandle | null | undefined): void {
   const write = handle.writeBuffer;
   handle.writeBuffer = (request, bytes) => {
     delete (handle as { writeBuffer?: unknown }).writeBuffer;
-    if (typeof request.getAsyncId === "function") {
-      requestClass ??= request.constructor as new () => WriteRequest;
+    if (request === null) makesRequests = true;
+    else if (typeof request?.getAsyncId === "function") {
+      requestClass = request.constructor as new () => WriteRequest;
     }
     return write.call(handle, request, bytes);
   };
