@@ -2,7 +2,8 @@
 //
 // Per batch and bucket there are two structures. Most writes are new revisions in bucket `key`, in
 // ascending order: they form a *run*, plain arrays sorted by (main, sub), where appending costs a few
-// pushes and a lookup is a binary search over numbers (0.05 us; a map of keys as text would take 0.25).
+// pushes and a lookup is a binary search over numbers (0.05 us; a map of keys as text would take 0.25). Their keys are
+// made again from the numbers where a scan wants them: a put leaves nothing here but its value.
 // Everything else, deletes included, goes to a map by key text, which overrides the run of its batch:
 //
 //      lookup:  newest batch ─► map, then run ─► older batch ─► … ─► LMDB
@@ -10,6 +11,7 @@
 // The map's keys are also kept in an array, sorted when a scan asks for it and one came out of order.
 
 import { type Bytes, bytesToKey, compareBytes, type Key, keyToBytes } from "@etcd-ts/base";
+import { encodeRevisionKey, encodeTombstoneKey } from "@etcd-ts/machine";
 
 /** A value; null when the key was deleted; undefined when nothing is known of it here. */
 export type Known = Bytes | null | undefined;
@@ -27,7 +29,6 @@ export class OverlayBucket {
   readonly #mains: number[] = [];
   /** 2 * sub, plus 1 for a tombstone's key. */
   readonly #minors: number[] = [];
-  readonly #runKeys: Bytes[] = [];
   readonly #runValues: Bytes[] = [];
   readonly #map: Map<Key, Bytes | null> = new Map();
   readonly #order: Key[] = [];
@@ -48,7 +49,6 @@ export class OverlayBucket {
         if (this.#map.size === 0 || !this.#map.has(bytesToKey(key))) {
           this.#mains.push(parsedMain);
           this.#minors.push(parsedMinor);
-          this.#runKeys.push(key);
           this.#runValues.push(value);
           return;
         }
@@ -92,8 +92,8 @@ export class OverlayBucket {
       }
       sources.push(new MapSource(this.#map, this.#order, bytesToKey(from)));
     }
-    if (this.#runKeys.length > 0) {
-      sources.push(new RunSource(this.#runKeys, this.#runValues, from));
+    if (this.#mains.length > 0) {
+      sources.push(new RunSource(this.#mains, this.#minors, this.#runValues, from));
     }
   }
 
@@ -152,19 +152,27 @@ class MapSource implements OverlaySource {
 }
 
 class RunSource implements OverlaySource {
-  readonly #keys: readonly Bytes[];
+  readonly #mains: readonly number[];
+  readonly #minors: readonly number[];
   readonly #values: readonly Bytes[];
   #at: number;
-  key: Key | undefined;
+  #key: Bytes = noBytes;
+  key: Key | undefined = undefined;
 
-  constructor(keys: readonly Bytes[], values: readonly Bytes[], from: Bytes) {
-    this.#keys = keys;
+  constructor(
+    mains: readonly number[],
+    minors: readonly number[],
+    values: readonly Bytes[],
+    from: Bytes,
+  ) {
+    this.#mains = mains;
+    this.#minors = minors;
     this.#values = values;
     let low = 0;
-    let high = keys.length;
+    let high = mains.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (compareBytes(keys[middle] as Bytes, from) < 0) low = middle + 1;
+      if (compareBytes(this.#keyAt(middle), from) < 0) low = middle + 1;
       else high = middle;
     }
     this.#at = low - 1;
@@ -172,7 +180,7 @@ class RunSource implements OverlaySource {
   }
 
   keyBytes(): Bytes {
-    return this.#keys[this.#at] as Bytes;
+    return this.#key;
   }
 
   value(): Bytes | null {
@@ -181,8 +189,15 @@ class RunSource implements OverlaySource {
 
   advance(): void {
     this.#at++;
-    const key = this.#keys[this.#at];
-    this.key = key === undefined ? undefined : bytesToKey(key);
+    const isThere = this.#at < this.#mains.length;
+    this.#key = isThere ? this.#keyAt(this.#at) : noBytes;
+    this.key = isThere ? bytesToKey(this.#key) : undefined;
+  }
+
+  #keyAt(place: number): Bytes {
+    const minor = this.#minors[place] as number;
+    const encode = minor % 2 === 0 ? encodeRevisionKey : encodeTombstoneKey;
+    return encode(this.#mains[place] as number, Math.floor(minor / 2));
   }
 }
 
@@ -229,11 +244,9 @@ function parseRevision(key: Bytes): boolean {
   if (length !== 17 && (length !== 18 || key[17] !== 0x74)) return false;
   if (key[8] !== 0x5f) return false;
   const high = readUint32(key, 0);
-  const subHigh = readUint32(key, 9);
-  if (high >= 2 ** 21 || subHigh >= 2 ** 19) return false;
+  if (high >= 2 ** 21 || readUint32(key, 9) !== 0) return false;
   parsedMain = high * 2 ** 32 + readUint32(key, 4);
-  const sub = subHigh * 2 ** 32 + readUint32(key, 13);
-  parsedMinor = 2 * sub + (length - 17);
+  parsedMinor = 2 * readUint32(key, 13) + (length - 17);
   return true;
 }
 

@@ -74,7 +74,8 @@ export interface Backend extends BackendReader {
    */
   scanSpans?(bucket: BucketName, from: Bytes, visit: VisitSpans): void;
   /**
-   * Writes into the open batch. The backend keeps `key` and `value`; the caller must not change them.
+   * Writes into the open batch. The backend keeps `value`, which nobody may change any more; `key` is the caller's
+   * again when the call returns.
    * Keys of bucket `key` mostly come in ascending order, which an implementation may exploit.
    */
   put(bucket: BucketName, key: Bytes, value: Bytes): void;

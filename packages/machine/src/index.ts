@@ -64,4 +64,4 @@ export {
   RangeResult,
   TxnResult,
 } from "./results.ts";
-export { encodeRevisionKey, isRevisionKey } from "./revision-key.ts";
+export { encodeRevisionKey, encodeTombstoneKey, isRevisionKey } from "./revision-key.ts";

@@ -23,12 +23,7 @@ import { EventType, KvEvent } from "./kv-event.ts";
 import type { KvList } from "./kv-list.ts";
 import type { Lease, Leases } from "./leases.ts";
 import { Pins } from "./pins.ts";
-import {
-  encodeRevisionKey,
-  encodeTombstoneKey,
-  revisionKeyBytes,
-  writeRevision,
-} from "./revision-key.ts";
+import { encodeTombstoneKey, revisionKeyBytes, writeRevision } from "./revision-key.ts";
 import { ValueCache } from "./value-cache.ts";
 
 const walkBatch = 1024;
@@ -85,7 +80,8 @@ export class Store {
     const slot = index.put(key, main, sub);
     const create = index.slots.create(slot);
     const kv = encodeKeyValue(key, create, main, index.slots.version(slot), value, leaseId);
-    this.backend.put("key", encodeRevisionKey(main, sub), kv);
+    writeRevision(this.#scratchKey, main, sub);
+    this.backend.put("key", this.#scratchKey, kv);
     const former = index.slots.lease(slot);
     const present = lease === undefined ? 0 : lease.place;
     if (former !== present) {

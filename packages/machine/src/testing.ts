@@ -90,6 +90,38 @@ export function backendContract(test: RunCase, fixture: () => Promise<BackendFix
     assert(sameText(backend.get("key", key), "3"), "put after it was deleted");
   });
 
+  check("the key of a put is the caller's again", async (store) => {
+    const { backend } = store;
+    const key = revisionKey(1, 0);
+    const name = text("a");
+    for (let i = 1; i < 90; i++) {
+      key.set(revisionKey(i, 3));
+      backend.put("key", key, text(String(i)));
+      name[0] = 0x20 + i;
+      backend.put("meta", name, text(String(i)));
+      if (i % 40 === 0) backend.commit(() => {});
+    }
+    key.fill(0);
+    name.fill(0);
+    const holds = (): void => {
+      for (let i = 1; i < 90; i++) {
+        const there = revisionKey(i, 3);
+        assert(sameText(store.backend.get("key", there), String(i)), `revision ${i} is found`);
+        expectValue(store.backend, "meta", String.fromCharCode(0x20 + i), String(i));
+      }
+      const seen: string[] = [];
+      store.backend.scan("key", revisionKey(50, 0), undefined, 3, (found) => {
+        seen.push(bytesToHex(found));
+      });
+      expectText(seen.join(), [50, 51, 52].map((i) => bytesToHex(revisionKey(i, 3))).join());
+    };
+    holds();
+    await commit(backend);
+    holds();
+    await store.reopen();
+    holds();
+  });
+
   check("buckets are separate and empty values are values", async (store) => {
     const { backend } = store;
     for (const bucket of bucketNames) backend.put(bucket, text("k"), text(bucket));
