@@ -26,6 +26,11 @@ export interface PeerSeams {
   reportSnapshot(id: bigint, succeeded: boolean): void;
   /** Was removed from the cluster, as of what is applied here. */
   isRemoved(id: bigint): boolean;
+  /**
+   * A member is there that ends when it meets a write to the old store: from now on none may be sent. Comes
+   * before anything of it is received, and again whenever it has dialled.
+   */
+  strictMemberMet(): void;
   /** A peer says that *this* member was removed from the cluster. The member should stop. Comes once. */
   removedFromCluster(): void;
   /** The state as of now, for a peer that is too far behind. Called from the event loop, not from a turn. */

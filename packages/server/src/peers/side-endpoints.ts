@@ -19,11 +19,9 @@ import type { Refusal } from "../refusals.ts";
 import { noBody, type PeerAnswering, whenGathered, whenWhole } from "./peer-answers.ts";
 import { clusterIdMismatch } from "./peer-headers.ts";
 import type { HashFailure, LeaseFailure, PeerAnswers, PeerHash } from "./seams.ts";
+import { implementationName } from "./versions.ts";
 
 const bodyBytesMax = 64 * 1024;
-
-/** How ours tells each other apart from stock members, which skip what they do not know. */
-export const implementationName = "etcd-ts";
 
 export interface SideEndpointParts {
   readonly clock: Clock;

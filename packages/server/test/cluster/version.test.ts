@@ -5,11 +5,14 @@ import { test } from "node:test";
 import {
   ClusterVersionSetRequest,
   encodeInternalRaftRequest,
+  encodeV2Request,
   InternalRaftRequest,
   RequestHeader,
+  V2Request,
 } from "@etcd-ts/api";
-import { Entry, Message, MessageType } from "@etcd-ts/raft";
-import type { SimNode } from "@etcd-ts/sim";
+import { isOldStoreRequest } from "@etcd-ts/machine";
+import { Entry, EntryType, Message, MessageType } from "@etcd-ts/raft";
+import { type SimNode, TransportRelay } from "@etcd-ts/sim";
 import { ClusterWorld } from "../support/cluster-world.ts";
 
 /** What a stock leader would have left behind. */
@@ -75,6 +78,89 @@ for (const missing of ["m1", "m2", "m3"]) {
     await cluster.complete(late.start(), 10_000);
     await cluster.until(() => late.member!.clusterVersion === "3.7.0", 10_000, "raised");
     assert.equal(late.member!.machine.members.get(first.member!.memberId)?.name, first.name);
+    await cluster.stop();
+  });
+}
+
+/** Notes the index of every entry that writes to the old store and leaves for somebody else. */
+class Watching extends TransportRelay {
+  readonly sent: string[] = [];
+
+  override send(message: Message): void {
+    for (const entry of message.entries) {
+      if (entry.type !== EntryType.EntryNormal || !isOldStoreRequest(entry)) continue;
+      this.sent.push(`${message.to} ${entry.index}`);
+    }
+    super.send(message);
+  }
+}
+
+/** As a member of 3.5 does. */
+function publishAsOld(leader: SimNode): void {
+  const request = new V2Request();
+  request.id = 7n;
+  request.method = "PUT";
+  request.path = `/0/members/${leader.member!.memberId.toString(16)}/attributes`;
+  request.val = JSON.stringify({ name: leader.name, clientURLs: ["http://old:1"] });
+  const message = new Message();
+  message.type = MessageType.MsgProp;
+  message.entries = [new Entry()];
+  message.entries[0]!.data = encodeV2Request(request);
+  assert.ok(leader.member!.replica.receive(message));
+}
+
+for (const isMet of [true, false]) {
+  test(`a member that ${isMet ? "does not know" : "knows"} the old store gets ${isMet ? "a snapshot" : "the writes"} to it`, async () => {
+    const watched = new Map<string, Watching>();
+    const cluster = await ClusterWorld.founded(3, {
+      seams: {
+        transport: (links, _host, node) => {
+          const watching = new Watching(links);
+          watched.set(node.name, watching);
+          return watching;
+        },
+      },
+    });
+    const leader = await cluster.elected();
+    const late = cluster.followers()[0]!;
+    const lateId = `${late.member!.memberId}`;
+    await cluster.settled();
+    late.crash("drop");
+    await cluster.run(3_000);
+    const { sent, seams } = watched.get(leader.name)!;
+    publishAsOld(leader);
+    await cluster.put(leader, "a", "1");
+    await cluster.settled();
+    publishAsOld(leader);
+    await cluster.put(leader, "b", "2");
+    await cluster.settled();
+    const oldBytes = leader.member!.replica.logBytes;
+    assert.ok(sent.length >= 2, "the other follower got them");
+    sent.length = 0;
+    // What the links tell as soon as a stock member of 3.7 dials.
+    if (isMet) seams!.strictMemberMet();
+    await cluster.put(leader, "c", "3");
+    await cluster.complete(late.start(), 10_000);
+    await cluster.settled();
+    assert.equal(await cluster.get(late, "c", true), "3");
+    assert.deepEqual(late.member!.machine.members.get(leader.member!.memberId)?.clientUrls, [
+      "http://old:1",
+    ]);
+    if (isMet) {
+      assert.deepEqual(sent, []);
+      assert.ok(leader.member!.replica.logBytes < oldBytes, "the bytes in memory were counted");
+      assert.ok(cluster.trace.some((line) => line.includes("sent database snapshot")));
+    } else {
+      assert.ok(sent.some((line) => line.startsWith(`${lateId} `)));
+    }
+    // A second time there is nothing to forget.
+    const compactions = () =>
+      cluster.trace.filter((line) => line.includes("compacted Raft logs")).length;
+    const before = compactions();
+    seams!.strictMemberMet();
+    assert.equal(compactions() - before, isMet ? 0 : 1);
+    await cluster.put(leader, "d", "4");
+    await cluster.settled();
     await cluster.stop();
   });
 }

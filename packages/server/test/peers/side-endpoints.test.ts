@@ -8,6 +8,7 @@ import {
 } from "@etcd-ts/api";
 import { type Bytes, bytesToUtf8, concatBytes, utf8ToBytes } from "@etcd-ts/base";
 import type { Member } from "@etcd-ts/machine";
+import { encodeMessage, Message, MessageType } from "@etcd-ts/raft";
 import { ClientConnection, type FieldList } from "@etcd-ts/rpc/http1";
 import { PeerRequests } from "../../src/peers/peer-requests.ts";
 import type { PeerAnswers } from "../../src/peers/seams.ts";
@@ -203,6 +204,37 @@ test("the checks of a stream come in etcd's order", async () => {
   }
   const garbage = await ask(world, node, "POST", "/raft", utf8ToBytes("\xff"), known);
   assert.deepEqual([garbage.status, garbage.text], [400, "error unmarshalling raft message\n"]);
+});
+
+test("a stock member that knows no old store is told of before anything of it is taken", async () => {
+  const [world, node] = await served();
+  node.links.addPeer(5n, ["http://n5:2380"]);
+  const message = new Message();
+  message.type = MessageType.MsgHeartbeatResp;
+  message.from = 5n;
+  message.to = node.memberId;
+  const body = encodeMessage(message);
+  node.onReceive = () => assert.ok(node.metStrictCount > 0 || !isStrict);
+  let isStrict = false;
+  const post = async (...more: (readonly [string, string])[]): Promise<number> => {
+    const fields: FieldList = [
+      ["X-Server-From", "5"],
+      ["X-Min-Cluster-Version", "3.0.0"],
+      ["X-Etcd-Cluster-ID", "c1"],
+      ...more,
+    ];
+    const before = node.metStrictCount;
+    assert.equal((await ask(world, node, "POST", "/raft", body, fields)).status, 204);
+    return node.metStrictCount - before;
+  };
+  assert.equal(await post(["X-Server-Version", "3.6.14"]), 0);
+  assert.equal(
+    await post(["X-Server-Version", "3.7.1"], ["X-Server-Implementation", "etcd-ts"]),
+    0,
+  );
+  isStrict = true;
+  assert.equal(await post(["X-Server-Version", "3.7.1"]), 1);
+  assert.equal(await post(["X-Server-Version", "3.8.0"]), 1);
 });
 
 test("hashes are asked for in the body of a GET", async () => {
