@@ -108,6 +108,17 @@ export class Envelope {
   }
 }
 
+/** Whether an entry with these bytes could be applied, as far as its outside shows. */
+export function isRequest(data: Bytes): boolean {
+  try {
+    scanned.read(data, 0);
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return false;
+  }
+  return true;
+}
+
 /** Whether an entry that was applied is a write to the old store. */
 export function isOldStoreRequest({ data, index }: AppliedEntry): boolean {
   return data.length > 0 && scanned.read(data, index).operation === Operation.v2;

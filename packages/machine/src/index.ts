@@ -13,7 +13,7 @@ export {
   type VisitSpans,
 } from "./backend.ts";
 export { Compaction } from "./compaction.ts";
-export { isOldStoreRequest, Operation } from "./envelope.ts";
+export { isOldStoreRequest, isRequest, Operation } from "./envelope.ts";
 export { EventsJob } from "./events-job.ts";
 export { HashJob } from "./hash-job.ts";
 export { HashKvJob, type KnownHash } from "./hash-kv.ts";
@@ -29,6 +29,7 @@ export {
   type Downgrade,
   encodeMemberContext,
   encodePromoteContext,
+  isMemberChange,
   type Member,
   type MemberChange,
   type MemberChangeKind,

@@ -249,6 +249,27 @@ export class Members {
   }
 }
 
+/** Whether `Members.change` can carry this out, or can say why not. */
+export function isMemberChange(change: MemberChange): boolean {
+  switch (change.type) {
+    case MemberChangeType.removeNode:
+      return true;
+    case MemberChangeType.addNode:
+    case MemberChangeType.addLearnerNode:
+    case MemberChangeType.updateNode:
+      break;
+    default:
+      return false;
+  }
+  try {
+    decodeContext(change);
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return false;
+  }
+  return true;
+}
+
 /** The context of a configuration change that adds, updates or promotes `member`. */
 export function encodeMemberContext(member: Member): Bytes {
   return utf8ToBytes(memberJson(member));
