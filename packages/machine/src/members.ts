@@ -262,12 +262,17 @@ export function isMemberChange(change: MemberChange): boolean {
       return false;
   }
   try {
-    decodeContext(change);
+    const { member, isPromote } = decodeContext(change);
+    if (change.type === MemberChangeType.updateNode) return true;
+    // What raft makes of it and what the list of members says must be the same.
+    return (
+      member.isLearner === (change.type === MemberChangeType.addLearnerNode) &&
+      !(isPromote && member.isLearner)
+    );
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;
     return false;
   }
-  return true;
 }
 
 /** The context of a configuration change that adds, updates or promotes `member`. */

@@ -117,9 +117,17 @@ test("changes of the membership name their member as its JSON does", () => {
     clientUrls: [],
   };
   const context = encodeMemberContext(member);
-  for (const type of [AddNode, UpdateNode, AddLearnerNode]) {
-    assert.ok(passes(change(type, id, context), EntryConfChange));
-    assert.equal(passes(change(type, id - 1n, context), EntryConfChange), false);
+  const learner = encodeMemberContext({ ...member, isLearner: true });
+  for (const [type, own, other] of [
+    [AddNode, context, learner],
+    [UpdateNode, context, undefined],
+    [UpdateNode, learner, undefined],
+    [AddLearnerNode, learner, context],
+  ] as const) {
+    assert.ok(passes(change(type, id, own), EntryConfChange));
+    assert.equal(passes(change(type, id - 1n, own), EntryConfChange), false);
+    if (other === undefined) continue;
+    assert.equal(passes(change(type, id, other), EntryConfChange), false, "another role");
   }
   assert.ok(passes(change(AddNode, id, encodePromoteContext(id)), EntryConfChange));
   assert.ok(passes(change(RemoveNode, id, emptyBytes), EntryConfChange));

@@ -14,7 +14,9 @@ import {
   MemberRemoveRequest,
   MemberUpdateRequest,
 } from "@etcd-ts/api";
-import type { SimNode } from "@etcd-ts/sim";
+import { bytesToUtf8 } from "@etcd-ts/base";
+import { ConfChangeType, decodeConfChange, EntryType, type Message } from "@etcd-ts/raft";
+import { type SimNode, TransportRelay } from "@etcd-ts/sim";
 import { StartError } from "../../src/index.ts";
 import { ClusterWorld, peerUrl } from "../support/cluster-world.ts";
 
@@ -169,6 +171,39 @@ test("peer URLs are updated, and the links follow", async () => {
   const urls = leader.member!.machine.members.get(request.id)!.peerUrls;
   assert.deepEqual(urls, ["http://moved:2380"]);
   await cluster.put(moved, "k", "v");
+  await cluster.stop();
+});
+
+test("an update of a learner's URLs says that it is one, as stock members take that from it", async () => {
+  const contexts: string[] = [];
+  class Reading extends TransportRelay {
+    override send(message: Message): void {
+      for (const entry of message.entries) {
+        if (entry.type !== EntryType.EntryConfChange) continue;
+        const { type, context } = decodeConfChange(entry.data);
+        if (type === ConfChangeType.UpdateNode) contexts.push(bytesToUtf8(context));
+      }
+      super.send(message);
+    }
+  }
+  const cluster = await ClusterWorld.founded(3, {
+    seams: { transport: (links) => new Reading(links) },
+  });
+  const leader = await cluster.elected();
+  await cluster.run(healthyMs);
+  const id = await addMember(cluster, leader, "m4", true);
+  const request = new MemberUpdateRequest();
+  request.id = id;
+  request.peerUrls = ["http://m5:2380"];
+  await cluster.call(leader, `${at}MemberUpdate`, encodeMemberUpdateRequest(request));
+  await cluster.settled();
+  assert.deepEqual(
+    [...new Set(contexts)],
+    [`{"id":${id},"peerURLs":["http://m5:2380"],"isLearner":true}`],
+  );
+  const { members } = leader.member!.machine;
+  assert.deepEqual(members.get(id)!.peerUrls, ["http://m5:2380"]);
+  assert.ok(members.get(id)!.isLearner);
   await cluster.stop();
 });
 
