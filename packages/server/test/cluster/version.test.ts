@@ -4,9 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   ClusterVersionSetRequest,
+  DowngradeAction,
+  DowngradeRequest,
+  encodeDowngradeRequest,
   encodeInternalRaftRequest,
+  encodeMemberAddRequest,
   encodeV2Request,
   InternalRaftRequest,
+  MemberAddRequest,
   RequestHeader,
   V2Request,
 } from "@etcd-ts/api";
@@ -95,6 +100,23 @@ class Watching extends TransportRelay {
   }
 }
 
+async function watchedCluster(count = 3): Promise<{
+  cluster: ClusterWorld;
+  watched: ReadonlyMap<string, Watching>;
+}> {
+  const watched = new Map<string, Watching>();
+  const cluster = await ClusterWorld.founded(count, {
+    seams: {
+      transport: (links, _host, node) => {
+        const watching = new Watching(links);
+        watched.set(node.name, watching);
+        return watching;
+      },
+    },
+  });
+  return { cluster, watched };
+}
+
 /** As a member of 3.5 does. */
 function publishAsOld(leader: SimNode): void {
   const request = new V2Request();
@@ -111,16 +133,7 @@ function publishAsOld(leader: SimNode): void {
 
 for (const isMet of [true, false]) {
   test(`a member that ${isMet ? "does not know" : "knows"} the old store gets ${isMet ? "a snapshot" : "the writes"} to it`, async () => {
-    const watched = new Map<string, Watching>();
-    const cluster = await ClusterWorld.founded(3, {
-      seams: {
-        transport: (links, _host, node) => {
-          const watching = new Watching(links);
-          watched.set(node.name, watching);
-          return watching;
-        },
-      },
-    });
+    const { watched, cluster } = await watchedCluster();
     const leader = await cluster.elected();
     const late = cluster.followers()[0]!;
     const lateId = `${late.member!.memberId}`;
@@ -161,6 +174,62 @@ for (const isMet of [true, false]) {
     assert.equal(compactions() - before, isMet ? 0 : 1);
     await cluster.put(leader, "d", "4");
     await cluster.settled();
+    await cluster.stop();
+  });
+}
+
+test("so does one that is alone, for those that join it", async () => {
+  const { cluster, watched } = await watchedCluster(1);
+  const [alone] = cluster.nodes as [SimNode];
+  await cluster.until(() => alone.member!.clusterVersion === "3.7.0", 10_000, "decided");
+  propose(alone, "3.4.0");
+  await cluster.until(() => alone.member!.clusterVersion === "3.4.0", 5_000, "lowered");
+  await cluster.run(1_000);
+  await cluster.complete(alone.stop(), 10_000);
+  await cluster.complete(alone.start(), 10_000);
+  const add = new MemberAddRequest();
+  add.peerUrls = ["http://m2:2380"];
+  await cluster.call(alone, "/etcdserverpb.Cluster/MemberAdd", encodeMemberAddRequest(add));
+  const joiner = cluster.add("m2", ["m1", "m2"], { initialClusterState: "existing" });
+  await cluster.complete(joiner.start(), 20_000);
+  // What it wrote about itself, and what the new one did.
+  assert.equal(new Set(watched.get("m1")!.sent).size, 2);
+  await cluster.stop();
+});
+
+test("no downgrade is enabled where a member could not read of it", async () => {
+  const cluster = await ClusterWorld.founded(1);
+  const [alone] = cluster.nodes as [SimNode];
+  await cluster.until(() => alone.member!.clusterVersion === "3.7.0", 10_000, "decided");
+  propose(alone, "3.4.0");
+  await cluster.until(() => alone.member!.clusterVersion === "3.4.0", 5_000, "lowered");
+  const request = new DowngradeRequest();
+  request.action = DowngradeAction.ENABLE;
+  request.version = "3.3.0";
+  await assert.rejects(
+    cluster.call(alone, "/etcdserverpb.Maintenance/Downgrade", encodeDowngradeRequest(request)),
+    /invalid downgrade target version/,
+  );
+  await cluster.stop();
+});
+
+for (const [version, isOld] of [
+  ["3.4.0", true],
+  ["3.5.0", false],
+] as const) {
+  test(`at ${version} ours publish themselves so that members of that release can join again`, async () => {
+    const { cluster, watched } = await watchedCluster();
+    const leader = await cluster.elected();
+    await cluster.until(() => leader.member!.clusterVersion === "3.7.0", 10_000, "decided");
+    propose(leader, version);
+    const [follower] = cluster.followers() as [SimNode];
+    await cluster.until(() => follower.member!.clusterVersion === version, 5_000, "lowered");
+    await cluster.run(1_000);
+    await cluster.complete(follower.stop(), 10_000);
+    await cluster.complete(follower.start(), 10_000);
+    const { sent } = watched.get(follower.name)!;
+    assert.equal(sent.length > 0, isOld, sent.join(", "));
+    assert.equal(follower.member!.clusterVersion, version);
     await cluster.stop();
   });
 }
