@@ -74,8 +74,11 @@ export interface PeerAnswers {
   readonly clusterVersion: string;
   /** "" when unknown. */
   readonly storageVersion: string;
-  /** As applied here, ascending by id. */
-  members(): readonly Member[];
+  /**
+   * As applied here, ascending by id; undefined until this member has seen itself become one. A stock member that joins
+   * takes the first list that it gets, and gives up for good when that is not its own.
+   */
+  members(): readonly Member[] | undefined;
   /** Only the leader can. `authorization`: the caller's token, where its member passed it on. */
   promote(id: bigint, authorization: string | undefined): Promise<readonly Member[] | Refusal>;
   /** A new time to live in seconds. Only the primary lessor (the leader) can; waits until it caught up. */

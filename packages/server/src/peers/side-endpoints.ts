@@ -86,7 +86,9 @@ export class SideEndpoints {
   #members(exchange: ServerExchange): ServerExchangeHandler {
     const { answers, answering } = this.#parts;
     return this.#get(exchange, () => {
-      answering.json(exchange, 200, `${membersJson(answers.members())}\n`);
+      const members = answers.members();
+      if (members === undefined) answering.refuse(exchange, 503, "not caught up yet");
+      else answering.json(exchange, 200, `${membersJson(members)}\n`);
     });
   }
 

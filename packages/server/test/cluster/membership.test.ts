@@ -174,6 +174,32 @@ test("peer URLs are updated, and the links follow", async () => {
   await cluster.stop();
 });
 
+test("a member tells nobody who the members are before it knows that it is one", async () => {
+  const relays = new Map<string, TransportRelay>();
+  const cluster = await ClusterWorld.founded(3, {
+    seams: {
+      transport: (links, _host, node) => {
+        const relay = new TransportRelay(links);
+        relays.set(node.name, relay);
+        return relay;
+      },
+    },
+  });
+  const leader = await cluster.elected();
+  await cluster.run(healthyMs);
+  await addMember(cluster, leader, "m4");
+  const joined = cluster.add("m4", ["m1", "m2", "m3", "m4"], { initialClusterState: "existing" });
+  cluster.cut(joined, leader);
+  const started = joined.start();
+  await cluster.run(3_000);
+  const answers = () => relays.get("m4")!.seams!.answers;
+  assert.equal(answers().members(), undefined);
+  cluster.heal();
+  await cluster.complete(started, 20_000);
+  assert.equal(answers().members()?.length, 4);
+  await cluster.stop();
+});
+
 test("an update of a learner's URLs says that it is one, as stock members take that from it", async () => {
   const contexts: string[] = [];
   class Reading extends TransportRelay {

@@ -178,6 +178,15 @@ test("wrong verbs and paths get their statuses", async () => {
   }
 });
 
+test("a list of members that is not known yet is no list", async () => {
+  const world = new LinksWorld();
+  const node = await world.node(2n, { answers: { ...answers, members: () => undefined } });
+  const got = await ask(world, node, "GET", "/members");
+  assert.equal(got.status, 503);
+  // A stock member that joins looks at the body alone, and asks the next one when that is no JSON.
+  assert.throws(() => JSON.parse(got.text));
+});
+
 test("the checks of a stream come in etcd's order", async () => {
   const [world, node] = await served();
   const known: FieldList = [
