@@ -14,6 +14,7 @@ import {
 import { type Bytes, background, bytesToUtf8, type Clock, WireError } from "@etcd-ts/base";
 import { encodeMemberContext, type Member } from "@etcd-ts/machine";
 import type { ServerExchange, ServerExchangeHandler } from "@etcd-ts/rpc/http1";
+import { catalogue } from "../errors.ts";
 import { hexId } from "../ids.ts";
 import type { Refusal } from "../refusals.ts";
 import { noBody, type PeerAnswering, whenGathered, whenWhole } from "./peer-answers.ts";
@@ -106,7 +107,7 @@ export class SideEndpoints {
         if (isMembers(outcome)) {
           answering.json(exchange, 200, `${membersJson(outcome)}\n`);
         } else {
-          answering.refuse(exchange, promoteStatus(outcome), outcome.message);
+          answering.refuse(exchange, promoteStatus(outcome), promoteText(outcome));
         }
       });
     });
@@ -246,6 +247,15 @@ function promoteStatus(refusal: Refusal): number {
   if (refusal.code === GrpcStatus.failedPrecondition) return 412;
   if (refusal.code === GrpcStatus.deadlineExceeded) return 408;
   return refusal.message.includes("timed out") ? 408 : 500;
+}
+
+/** In the words that stock members look for; what clients are told is worded differently in places. */
+function promoteText({ message }: Refusal): string {
+  if (message === catalogue.memberNotFound.message) return "membership: ID not found";
+  if (message === catalogue.memberNotLearner.message) {
+    return "membership: can only promote a learner member";
+  }
+  return message;
 }
 
 /** Zero members are left out, as the other side expects them. */

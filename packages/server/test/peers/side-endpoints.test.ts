@@ -10,6 +10,7 @@ import { type Bytes, bytesToUtf8, concatBytes, utf8ToBytes } from "@etcd-ts/base
 import type { Member } from "@etcd-ts/machine";
 import { encodeMessage, Message, MessageType } from "@etcd-ts/raft";
 import { ClientConnection, type FieldList } from "@etcd-ts/rpc/http1";
+import { catalogue } from "../../src/errors.ts";
 import { PeerRequests } from "../../src/peers/peer-requests.ts";
 import type { PeerAnswers } from "../../src/peers/seams.ts";
 import { LinksWorld, type TestNode, urlOf } from "./support/links-world.ts";
@@ -39,6 +40,9 @@ const answers: PeerAnswers = {
     if (id === 1n) return { code: 9, message: `etcdserver: not in sync ${authorization ?? "-"}` };
     if (id === 2n) return { code: 4, message: "etcdserver: request timed out" };
     if (id === 3n) throw new Error("broken");
+    if (id === 4n) return catalogue.memberNotFound;
+    if (id === 5n) return catalogue.memberNotLearner;
+    if (id === 6n) return catalogue.learnerNotReady;
     return id === members[1]!.id ? members : { code: 5, message: "membership: ID not found" };
   },
   renewLease: async (id) => {
@@ -169,6 +173,15 @@ test("wrong verbs and paths get their statuses", async () => {
     ["POST", "/members/promote/1", 412, "etcdserver: not in sync -\n"],
     ["POST", "/members/promote/2", 408, "etcdserver: request timed out\n"],
     ["POST", "/members/promote/3", 500, "broken\n"],
+    // A stock member looks for these very words, to tell its client why.
+    ["POST", "/members/promote/4", 404, "membership: ID not found\n"],
+    ["POST", "/members/promote/5", 412, "membership: can only promote a learner member\n"],
+    [
+      "POST",
+      "/members/promote/6",
+      412,
+      "etcdserver: can only promote a learner member which is in sync with leader\n",
+    ],
   ] as const) {
     const got = await ask(world, node, method, target);
     assert.equal(got.status, status, `${method} ${target}`);
