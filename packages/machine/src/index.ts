@@ -29,12 +29,12 @@ export {
   type Downgrade,
   encodeMemberContext,
   encodePromoteContext,
-  isMemberChange,
   type Member,
   type MemberChange,
   type MemberChangeKind,
   MemberChangeType,
   Members,
+  readMemberChange,
 } from "./members.ts";
 export type { MachineConfState } from "./meta.ts";
 export type { MachineObserver } from "./observer.ts";

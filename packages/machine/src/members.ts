@@ -44,6 +44,12 @@ export interface MemberChange {
 
 export type MemberChangeKind = "added" | "promoted" | "updated" | "removed" | "none";
 
+/** What a change says of its member. */
+export interface MemberChangeContent {
+  /** Undefined where they stay as they are. */
+  readonly peerUrls: readonly string[] | undefined;
+}
+
 export interface ConfChangeOutcome {
   /** Why the change was refused; then it changes nothing. */
   readonly error: ErrorCode | undefined;
@@ -249,29 +255,32 @@ export class Members {
   }
 }
 
-/** Whether `Members.change` can carry this out, or can say why not. */
-export function isMemberChange(change: MemberChange): boolean {
+/**
+ * What a change gives its member, as far as `Members.change` can carry it out or can say why not; undefined when
+ * it can do neither.
+ */
+export function readMemberChange(change: MemberChange): MemberChangeContent | undefined {
   switch (change.type) {
     case MemberChangeType.removeNode:
-      return true;
+      return { peerUrls: undefined };
     case MemberChangeType.addNode:
     case MemberChangeType.addLearnerNode:
     case MemberChangeType.updateNode:
       break;
     default:
-      return false;
+      return undefined;
   }
   try {
     const { member, isPromote } = decodeContext(change);
-    if (change.type === MemberChangeType.updateNode) return true;
+    if (change.type === MemberChangeType.updateNode) return member;
     // What raft makes of it and what the list of members says must be the same.
-    return (
-      member.isLearner === (change.type === MemberChangeType.addLearnerNode) &&
-      !(isPromote && member.isLearner)
-    );
+    const isLearner = change.type === MemberChangeType.addLearnerNode;
+    if (member.isLearner !== isLearner) return undefined;
+    if (!isPromote) return member;
+    return isLearner ? undefined : { peerUrls: undefined };
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;
-    return false;
+    return undefined;
   }
 }
 

@@ -5,7 +5,7 @@
 // this version does not serve: a stock member would go on with it, and all of ours would end.
 
 import { WireError } from "@etcd-ts/base";
-import { isMemberChange, isRequest } from "@etcd-ts/machine";
+import { isRequest, readMemberChange } from "@etcd-ts/machine";
 import {
   type ConfChange,
   ConfChangeType,
@@ -16,6 +16,7 @@ import {
   MessageType,
 } from "@etcd-ts/raft";
 import { isAuthChange } from "./auth-guard.ts";
+import { checkedUrls } from "./member-urls.ts";
 
 /** What comes beyond is dropped, as on any network. */
 const bytesMax = 64 * 1024 * 1024;
@@ -83,5 +84,7 @@ function isSound(entry: Entry): boolean {
     if (!(error instanceof WireError)) throw error;
     return false;
   }
-  return change.nodeId !== 0n && isMemberChange(change);
+  const content = readMemberChange(change);
+  if (change.nodeId === 0n || content === undefined) return false;
+  return content.peerUrls === undefined || checkedUrls(content.peerUrls) !== undefined;
 }

@@ -137,6 +137,8 @@ test("changes of the membership name their member as its JSON does", () => {
     "[]",
     `{"id":"${id}"}`,
     `{"id":${id},"peerURLs":5}`,
+    `{"id":${id},"peerURLs":[]}`,
+    `{"id":${id},"peerURLs":["n1:2380"]}`,
     // The outer one is the member.
     `{"x":{"id":${id}},"id":6,"peerURLs":[]}`,
   ]) {
