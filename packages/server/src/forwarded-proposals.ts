@@ -85,6 +85,10 @@ function isSound(entry: Entry): boolean {
     return false;
   }
   const content = readMemberChange(change);
-  if (change.nodeId === 0n || content === undefined) return false;
+  if (content === undefined) return false;
+  // To remove or update nobody is refused when it is applied, and whoever asked for it is told.
+  const isAdded =
+    change.type === ConfChangeType.AddNode || change.type === ConfChangeType.AddLearnerNode;
+  if (isAdded && change.nodeId === 0n) return false;
   return content.peerUrls === undefined || checkedUrls(content.peerUrls) !== undefined;
 }

@@ -145,7 +145,10 @@ test("changes of the membership name their member as its JSON does", () => {
     assert.equal(passes(change(AddNode, id, utf8ToBytes(text)), EntryConfChange), false, text);
   }
   assert.equal(passes(change(4, id, context), EntryConfChange), false, "a type that is none");
-  assert.equal(passes(change(RemoveNode, 0n, emptyBytes), EntryConfChange), false, "nobody");
+  const nobody = encodeMemberContext({ ...member, id: 0n });
+  assert.equal(passes(change(AddNode, 0n, nobody), EntryConfChange), false);
+  assert.ok(passes(change(UpdateNode, 0n, nobody), EntryConfChange), "whoever asks is told");
+  assert.ok(passes(change(RemoveNode, 0n, emptyBytes), EntryConfChange));
   assert.equal(passes(Uint8Array.of(0x08), EntryConfChange), false);
   assert.equal(passes(encodeConfChangeV2(new ConfChangeV2()), EntryConfChangeV2), false);
   assert.equal(passes(context, 3), false);

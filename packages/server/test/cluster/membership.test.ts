@@ -137,6 +137,23 @@ test("a leader that is removed hands over and ends; writes go on", async () => {
   await cluster.stop();
 });
 
+test("to remove or update nobody is refused wherever it is asked", async () => {
+  const cluster = await ClusterWorld.founded(3, { member: { strictReconfigCheck: false } });
+  const leader = await cluster.elected();
+  const update = new MemberUpdateRequest();
+  update.peerUrls = ["http://nobody:2380"];
+  const remove = new MemberRemoveRequest();
+  for (const node of [leader, cluster.followers()[0]!]) {
+    for (const [path, request] of [
+      ["MemberUpdate", encodeMemberUpdateRequest(update)],
+      ["MemberRemove", encodeMemberRemoveRequest(remove)],
+    ] as const) {
+      await assert.rejects(cluster.call(node, at + path, request), /member not found/, path);
+    }
+  }
+  await cluster.stop();
+});
+
 test("strict reconfiguration looks at who is connected", async () => {
   const cluster = await ClusterWorld.founded(3);
   const leader = await cluster.elected();
