@@ -6,6 +6,7 @@
 // of the method, and no method name is a valid message: that tells them apart (peer protocol §10.1).
 
 import { type Bytes, CorruptionError, sliceToKey, WireError, WireReader } from "@etcd-ts/base";
+import type { AppliedEntry } from "./apply-outcome.ts";
 
 /** Field numbers of InternalRaftRequest. */
 export const Operation = {
@@ -106,6 +107,24 @@ export class Envelope {
     return this;
   }
 }
+
+/** Whether an entry with these bytes could be applied, as far as its outside shows. */
+export function isRequest(data: Bytes): boolean {
+  try {
+    scanned.read(data, 0);
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return false;
+  }
+  return true;
+}
+
+/** Whether an entry that was applied is a write to the old store. */
+export function isOldStoreRequest({ data, index }: AppliedEntry): boolean {
+  return data.length > 0 && scanned.read(data, index).operation === Operation.v2;
+}
+
+const scanned = new Envelope();
 
 export function undecodable(index: number, what: string, cause?: Error): CorruptionError {
   return new CorruptionError("raft log", index, `entry is not a request: ${what}`, { cause });

@@ -13,7 +13,7 @@ export {
   type VisitSpans,
 } from "./backend.ts";
 export { Compaction } from "./compaction.ts";
-export { Operation } from "./envelope.ts";
+export { isOldStoreRequest, isRequest, Operation } from "./envelope.ts";
 export { EventsJob } from "./events-job.ts";
 export { HashJob } from "./hash-job.ts";
 export { HashKvJob, type KnownHash } from "./hash-kv.ts";
@@ -34,6 +34,7 @@ export {
   type MemberChangeKind,
   MemberChangeType,
   Members,
+  readMemberChange,
 } from "./members.ts";
 export type { MachineConfState } from "./meta.ts";
 export type { MachineObserver } from "./observer.ts";

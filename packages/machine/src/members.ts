@@ -44,6 +44,12 @@ export interface MemberChange {
 
 export type MemberChangeKind = "added" | "promoted" | "updated" | "removed" | "none";
 
+/** What a change says of its member. */
+export interface MemberChangeContent {
+  /** Undefined where they stay as they are. */
+  readonly peerUrls: readonly string[] | undefined;
+}
+
 export interface ConfChangeOutcome {
   /** Why the change was refused; then it changes nothing. */
   readonly error: ErrorCode | undefined;
@@ -246,6 +252,35 @@ export class Members {
       if (!(cause instanceof JsonError || cause instanceof SyntaxError)) throw cause;
       throw new CorruptionError(`bucket ${bucket}`, 0, "undecodable member", { cause });
     }
+  }
+}
+
+/**
+ * What a change gives its member, as far as `Members.change` can carry it out or can say why not; undefined when
+ * it can do neither.
+ */
+export function readMemberChange(change: MemberChange): MemberChangeContent | undefined {
+  switch (change.type) {
+    case MemberChangeType.removeNode:
+      return { peerUrls: undefined };
+    case MemberChangeType.addNode:
+    case MemberChangeType.addLearnerNode:
+    case MemberChangeType.updateNode:
+      break;
+    default:
+      return undefined;
+  }
+  try {
+    const { member, isPromote } = decodeContext(change);
+    if (change.type === MemberChangeType.updateNode) return member;
+    // What raft makes of it and what the list of members says must be the same.
+    const isLearner = change.type === MemberChangeType.addLearnerNode;
+    if (member.isLearner !== isLearner) return undefined;
+    if (!isPromote) return member;
+    return isLearner ? undefined : { peerUrls: undefined };
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return undefined;
   }
 }
 

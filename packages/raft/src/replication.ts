@@ -66,9 +66,7 @@ function sendSnapshot(core: Core, to: bigint, progress: Progress): boolean {
   const self = idText(core.id);
   if (!progress.recentActive) {
     // A snapshot is dear; first a sign of life.
-    core.debug(
-      () => `${self} ignore sending snapshot to ${idText(to)} since it is not recently active`,
-    );
+    core.debug(() => `ignore sending snapshot to ${idText(to)} since it is not recently active`);
     return false;
   }
   const snapshot = core.log.snapshot();

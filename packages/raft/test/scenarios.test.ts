@@ -102,6 +102,24 @@ test("output ends at a blank line, or at doubled separators when it holds some",
   );
 });
 
+test("groups of directives and lines of other systems are read like everybody's", () => {
+  const text = "subtest first\n\na b=(c)d\r\n----\r\nx\r\n\r\nsubtest end\n\nb\n----\ny\n";
+  assert.deepEqual(
+    parseScenario(text).map(({ command, expected, line }) => [command, expected, line]),
+    [
+      ["a", "x\n", 3],
+      ["b", "y\n", 9],
+    ],
+  );
+});
+
+test("an option that nobody knows changes nothing; a form that is no boolean is an error", () => {
+  const text =
+    "log-level error\n----\nok\n\nadd-nodes 1 voters=(1) index=2 unheard-of=true\n----\nok\n\n" +
+    'propose-conf-change 1 v1=maybe\nv2\n----\nstrconv.ParseBool: parsing "maybe": invalid syntax\n';
+  assert.deepEqual(runScenario("x.txt", text).failures, []);
+});
+
 test("what is no scenario is refused with its line", () => {
   assert.throws(() => parseScenario("a\nb\n"), new ScenarioError("line 1: no ---- behind: a"));
   assert.throws(

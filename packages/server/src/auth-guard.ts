@@ -26,16 +26,22 @@ export function refuseAuthState(isEnabled: boolean, dataDir: string): void {
   );
 }
 
-/** Throws when the entry changes anything about authentication. Looks at one byte of all other entries. */
-export function refuseAuthChange(data: Bytes, index: number): void {
+/** Whether the entry changes anything about authentication. Looks at one byte of all others. */
+export function isAuthChange(data: Bytes): boolean {
   // Fields above 100 come behind the header, whose tag begins so; those of ordinary requests come before it.
-  if (data[0] !== 0xa2) return;
+  if (data[0] !== 0xa2) return false;
   const operation = operationOf(data);
-  const isChange =
+  return (
     operation === authEnable ||
     operation === authDisable ||
-    (operation >= firstUserChange && operation <= lastRoleChange && !harmless.has(operation));
-  if (!isChange) return;
+    (operation >= firstUserChange && operation <= lastRoleChange && !harmless.has(operation))
+  );
+}
+
+/** Throws when the entry changes anything about authentication. */
+export function refuseAuthChange(data: Bytes, index: number): void {
+  if (!isAuthChange(data)) return;
+  const operation = operationOf(data);
   throw new AuthUnsupportedError(
     `entry ${index} of the log ${operation === authEnable ? "enables authentication" : "changes users, roles or authentication"} ` +
       `(operation ${operation}), which this version does not serve: this member cannot go on in this ` +

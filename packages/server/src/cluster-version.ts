@@ -38,8 +38,8 @@ const monitorMs = 4000;
 const askAgainMs = 100;
 /** So long a member that founds a cluster waits for the others to say of which release they are. */
 const patienceMs = 5000;
-/** The first that knows requests for attributes and for the version. */
-const firstWithRequests = "3.5.0";
+/** The first that knows requests for attributes, for the version, and for downgrades. */
+export const firstWithRequests = "3.5.0";
 /** The first stock release that does not know the old store any more. */
 const firstWithoutV2 = "3.7.0";
 
@@ -106,7 +106,7 @@ export class ClusterVersionKeeper {
   #publish(): void {
     if (this.#stopped) return;
     if (this.#others().length === 0) {
-      this.#proposeAttributes(false);
+      this.#proposeAttributes(this.#form(alone) === "v2");
       return;
     }
     background(
@@ -228,18 +228,20 @@ export class ClusterVersionKeeper {
   }
 
   /**
-   * How attributes and version are to be written so that every member understands them. Whoever does not
-   * answer may be of any release; the version of the cluster says more, once there is one. Without it, that
-   * is at the founding, it is worth waiting: the wrong form ends the member that reads it, for ever. The old
-   * one is the better guess then, as only stock 3.7 does not know it.
+   * How attributes and version are to be written so that every member understands them, those included that may
+   * yet join: that is up to the version of the cluster, once there is one. Without it, that is at the founding,
+   * it is up to the members; whoever does not answer may be of any release, and is worth waiting for: the wrong
+   * form ends the member that reads it, for ever. The old one is the better guess then, as only stock 3.7 does
+   * not know it, and ours do not send it to those.
    */
   #form(asked: Asked): "v2" | "request" | "unknown" {
     const { clusterVersion } = this.#context.machine.members;
     if (asked.hasOld) return "v2";
-    if (asked.allAnswered || asked.hasNewStock) return "request";
+    if (asked.hasNewStock) return "request";
     if (clusterVersion !== "" && clusterVersion !== minClusterVersion) {
       return isLower(clusterVersion, firstWithRequests) ? "v2" : "request";
     }
+    if (asked.allAnswered) return "request";
     const nowMs = this.#context.host.clock.monotonicMs();
     this.#patientUntilMs ??= nowMs + patienceMs;
     return nowMs < this.#patientUntilMs ? "unknown" : "v2";

@@ -1,8 +1,11 @@
 // Proposals that other members forward to this one. All of a turn become one message, so that they are one
-// append. While this member is about to hand leadership over they wait for the next leader; and what no member may ever apply is left out: a stock member that meets an undecodable change of
-// the configuration, or one of the second kind, ends with it.
+// append. While this member is about to hand leadership over they wait for the next leader. What no member may
+// ever apply is left out: a stock member that meets an undecodable change of the configuration, or one of the
+// second kind, ends with it, and ours with an entry that is no request. So is what changes authentication, which
+// this version does not serve: a stock member would go on with it, and all of ours would end.
 
-import { bytesToUtf8, WireError } from "@etcd-ts/base";
+import { WireError } from "@etcd-ts/base";
+import { isRequest, readMemberChange } from "@etcd-ts/machine";
 import {
   type ConfChange,
   ConfChangeType,
@@ -12,6 +15,8 @@ import {
   Message,
   MessageType,
 } from "@etcd-ts/raft";
+import { isAuthChange } from "./auth-guard.ts";
+import { checkedUrls } from "./member-urls.ts";
 
 /** What comes beyond is dropped, as on any network. */
 const bytesMax = 64 * 1024 * 1024;
@@ -20,14 +25,13 @@ export class ForwardedProposals {
   #pending: Message | undefined;
   #pendingBytes = 0;
   #sinceMs = 0;
-  /** Entries that were left out. */
-  refusedCount = 0;
 
-  /** A MsgProp. */
-  add(message: Message, nowMs: number): void {
+  /** A MsgProp. Gives back how many entries were left out. */
+  add(message: Message, nowMs: number): number {
+    let refusedCount = 0;
     for (const entry of message.entries) {
       if (!isSound(entry) || this.#pendingBytes > bytesMax) {
-        this.refusedCount++;
+        refusedCount++;
         continue;
       }
       this.#pendingBytes += entry.data.length;
@@ -38,6 +42,7 @@ export class ForwardedProposals {
       }
       this.#pending.entries.push(entry);
     }
+    return refusedCount;
   }
 
   /** One MsgProp with everything that waits. */
@@ -68,29 +73,22 @@ export class ForwardedProposals {
 }
 
 function isSound(entry: Entry): boolean {
-  if (entry.type === EntryType.EntryNormal) return true;
-  if (entry.type !== EntryType.EntryConfChange) return false;
+  const { type, data } = entry;
+  // An empty one stands for the beginning of a leadership.
+  if (type === EntryType.EntryNormal) return isRequest(data) && !isAuthChange(data);
+  if (type !== EntryType.EntryConfChange) return false;
   let change: ConfChange;
   try {
-    change = decodeConfChange(entry.data);
+    change = decodeConfChange(data);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     return false;
   }
-  return change.type === ConfChangeType.RemoveNode || namesItsNode(change);
-}
-
-/** The context is the JSON of the member that the change is about. */
-function namesItsNode({ context, nodeId }: ConfChange): boolean {
-  const text = bytesToUtf8(context);
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return false;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return false;
-  }
-  // Ids have 64 bits, which `JSON.parse` would round.
-  const id = /"id"\s*:\s*([0-9]{1,20})\s*[,}]/.exec(text)?.[1];
-  return id !== undefined && BigInt(id) === nodeId;
+  const content = readMemberChange(change);
+  if (content === undefined) return false;
+  // To remove or update nobody is refused when it is applied, and whoever asked for it is told.
+  const isAdded =
+    change.type === ConfChangeType.AddNode || change.type === ConfChangeType.AddLearnerNode;
+  if (isAdded && change.nodeId === 0n) return false;
+  return content.peerUrls === undefined || checkedUrls(content.peerUrls) !== undefined;
 }

@@ -1,6 +1,8 @@
 // What the log keeper does to memory, log and disk.
 
 import { assert, type Host, utf8ToBytes } from "@etcd-ts/base";
+import { isOldStoreRequest } from "@etcd-ts/machine";
+import { EntryType } from "@etcd-ts/raft";
 import { purgeSnapFiles, type SnapMark, writeSnapFile } from "@etcd-ts/storage";
 import type { LogKeeperActions } from "./log-keeper.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
@@ -20,6 +22,8 @@ export class LogKeeping implements LogKeeperActions {
   readonly #opened: OpenedMember;
   readonly #replica: Replica;
   readonly #transport: PeerTransport;
+  /** Through here nothing that the old store is told is in memory. */
+  #searchedIndex = 0;
   readonly saveSeconds: Histogram = new Histogram(doublingBounds(0.001, 14));
 
   constructor(host: Host, opened: OpenedMember, replica: Replica, transport: PeerTransport) {
@@ -30,13 +34,18 @@ export class LogKeeping implements LogKeeperActions {
   }
 
   capture(): SnapMark {
+    const mark = this.#presentMark();
+    this.#host.log.info("triggering snapshot", { "local-member-applied-index": mark.index });
+    return mark;
+  }
+
+  #presentMark(): SnapMark {
     const { machine, log } = this.#opened;
     const index = machine.appliedIndex;
     const { members } = machine;
     const confState = confStateOf(members.list());
     const json = v2StoreJson(members.list(), members.removedIds, members.clusterVersion);
     const data = utf8ToBytes(json);
-    this.#host.log.info("triggering snapshot", { "local-member-applied-index": index });
     assert(log.term(index) === machine.appliedTerm, "the log holds what was applied last");
     return { index, term: machine.appliedTerm, confState, data };
   }
@@ -59,13 +68,41 @@ export class LogKeeping implements LogKeeperActions {
     log.createSnapshot(mark.index, mark.confState, mark.data);
     // Who is being sent a snapshot needs what comes behind it; but memory has an end.
     if (this.#replica.logBytes < heldLogFactor * config.logBytesMax && this.#isHeld()) return;
-    const keepFrom = this.#firstKept(mark.index, config.snapshotCatchupEntries);
-    const dropped = log.firstIndex();
-    if (keepFrom <= dropped) return;
-    log.compact(keepFrom - 1);
+    this.#keepFrom(this.#firstKept(mark.index, config.snapshotCatchupEntries));
+  }
+
+  /**
+   * Drops from memory all that was applied through the last write to the old store, of which stock members from 3.7
+   * on must not see any: whoever has not got it yet gets a snapshot. The log on disk is as it was.
+   */
+  forgetOldStore(): void {
+    // What a snapshot brings is behind all such writes that were in the log before.
+    if (this.#replica.isInstalling) return;
+    const { log, machine } = this.#opened;
+    let last = 0;
+    let index = Math.max(log.firstIndex(), this.#searchedIndex + 1);
+    while (index <= machine.appliedIndex) {
+      const entries = log.entries(index, machine.appliedIndex + 1, scanBytes);
+      assert(typeof entries !== "string", `entries from ${index} are in the log`);
+      for (const entry of entries) {
+        if (entry.type === EntryType.EntryNormal && isOldStoreRequest(entry)) last = entry.index;
+      }
+      index += entries.length;
+    }
+    this.#searchedIndex = machine.appliedIndex;
+    if (last === 0) return;
+    const mark = this.#presentMark();
+    log.createSnapshot(mark.index, mark.confState, mark.data);
+    this.#keepFrom(last + 1);
+  }
+
+  #keepFrom(index: number): void {
+    const { log } = this.#opened;
+    if (index <= log.firstIndex()) return;
+    log.compact(index - 1);
     // Counted anew: what a later leader replaced was counted twice.
-    this.#replica.logBytes = this.#bytesBetween(keepFrom, log.lastIndex() + 1);
-    this.#host.log.info("compacted Raft logs", { "compact-index": keepFrom - 1 });
+    this.#replica.logBytes = this.#bytesBetween(index, log.lastIndex() + 1);
+    this.#host.log.info("compacted Raft logs", { "compact-index": index - 1 });
   }
 
   #isHeld(): boolean {

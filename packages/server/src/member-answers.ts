@@ -30,8 +30,10 @@ export class MemberAnswers implements PeerAnswers {
     return this.#context.machine.storageVersion;
   }
 
-  members(): readonly Member[] {
-    return this.#context.machine.members.list();
+  members(): readonly Member[] | undefined {
+    const { machine, memberId } = this.#context;
+    const { members } = machine;
+    return members.get(memberId) === undefined ? undefined : members.list();
   }
 
   promote(id: bigint): Promise<readonly Member[] | Refusal> {

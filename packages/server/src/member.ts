@@ -599,6 +599,7 @@ export class Member implements MemberContext, GateState, HeaderSource {
       dataDir: this.config.dataDir,
       answers: new MemberAnswers(this, this.changes, this.parts),
       view: () => this.view(),
+      forgetOldStore: () => this.keeping.forgetOldStore(),
       onRemoved: () => this.#setup.onRemoved?.(),
     });
   }

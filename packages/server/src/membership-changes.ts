@@ -73,7 +73,10 @@ export class MembershipChanges {
   }
 
   update(call: ServerCall, id: bigint, peerUrls: readonly string[], answer: Answer): void {
-    const member = { id, peerUrls, isLearner: false, name: "", clientUrls: [] };
+    // Stock members take the role from the request, too: without it a learner would be none in their lists, and they
+    // would refuse its promotion.
+    const isLearner = this.list().some((m) => m.id === id && m.isLearner);
+    const member = { id, peerUrls, isLearner, name: "", clientUrls: [] };
     this.#propose(
       call,
       undefined,

@@ -18,6 +18,7 @@ export interface SeamParts {
   readonly dataDir: string;
   readonly answers: PeerAnswers;
   view(): Promise<BackendView>;
+  forgetOldStore(): void;
   onRemoved(): void;
 }
 
@@ -54,6 +55,10 @@ export class MemberSeams implements PeerSeams {
 
   isRemoved(id: bigint): boolean {
     return this.#parts.machine.members.isRemoved(id);
+  }
+
+  strictMemberMet(): void {
+    this.#parts.forgetOldStore();
   }
 
   removedFromCluster(): void {

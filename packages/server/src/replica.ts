@@ -44,6 +44,7 @@ import { peekRequestId } from "./envelope.ts";
 import { catalogue } from "./errors.ts";
 import { ForwardedProposals } from "./forwarded-proposals.ts";
 import { HandOver } from "./hand-over.ts";
+import { hexId } from "./ids.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { PeerTransport } from "./peer-transport.ts";
 import type { Proposal, Proposals, TimeoutEvidence } from "./proposals.ts";
@@ -434,13 +435,22 @@ export class Replica implements TimeoutEvidence {
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const message of inbox) {
-      if (message.type === MessageType.MsgProp) this.#forwarded.add(message, nowMs);
+      if (message.type === MessageType.MsgProp) this.#forwardedHere(message, nowMs);
       // A campaign could not succeed while the disk hangs, and would only keep others from theirs.
       else if (message.type !== MessageType.MsgTimeoutNow || !this.#appends.disk.isHung) {
         if (message.type === MessageType.MsgSnap) this.#sawSnapshot = true;
         this.#raft.step(message);
       }
     }
+  }
+
+  #forwardedHere(message: Message, nowMs: number): void {
+    const refusedCount = this.#forwarded.add(message, nowMs);
+    if (refusedCount === 0) return;
+    this.#host.log.warn("left out what another member proposed and this release cannot apply", {
+      "remote-peer-id": hexId(message.from),
+      entries: refusedCount,
+    });
   }
 
   /** What other members propose by way of this one, which leads, or did when they sent it. */

@@ -117,19 +117,31 @@ test("a learner is added, listed, not ready to be promoted, and removed", async 
 
 test("changes are checked as etcd checks them", async () => {
   const world = await MemberWorld.started();
+  const { memberId } = world.member;
+  const bad = byId(new MemberUpdateRequest(), memberId);
   for (const urls of [
     [],
     ["127.0.0.1:1"],
     ["http://127.0.0.1"],
     ["http://a:1/path"],
     ["ftp://a:1"],
+    ["http://::1:2380"],
+    ["http://a%zz:1"],
+    ["http://[::1:2380"],
+    ["http://a:1", "http://b"],
   ]) {
     await assert.rejects(
       world.call(`${service}MemberAdd`, addRequest(urls, false)),
       refusal(3, "etcdserver: given member URLs are invalid"),
+      urls.join(","),
+    );
+    bad.peerUrls = urls;
+    await assert.rejects(
+      world.call(`${service}MemberUpdate`, encodeMemberUpdateRequest(bad)),
+      refusal(3, "etcdserver: given member URLs are invalid"),
+      urls.join(","),
     );
   }
-  const { memberId } = world.member;
   await assert.rejects(
     world.call(
       `${service}MemberRemove`,

@@ -7,6 +7,7 @@
 //     expected output, up to a blank line
 //
 // or, when the output itself holds blank lines, between two `----` lines and two more of them.
+// `subtest name` and `subtest end` are lines of their own, without input or output; they only group.
 
 export interface Argument {
   readonly key: string;
@@ -31,7 +32,7 @@ export class ScenarioError extends Error {
 }
 
 export function parseScenario(text: string): Directive[] {
-  const lines = text.split("\n");
+  const lines = text.split(/\r?\n/);
   // A file ends with a newline, behind which there is no line.
   if (lines.at(-1) === "") lines.pop();
   const directives: Directive[] = [];
@@ -46,6 +47,7 @@ export function parseScenario(text: string): Directive[] {
       at += 1;
     }
     const { command, args } = parseDirective(head, line);
+    if (command === "subtest") continue;
     const input: string[] = [];
     while (at < lines.length && lines[at] !== "----") {
       input.push(lines[at]!);
@@ -120,7 +122,6 @@ function parseDirective(text: string, line: number): { command: string; args: Ar
       if (depth === 0) break;
     }
     at += 1;
-    if (at < text.length && text[at] !== " ") throw bad();
     args.push({ key, values });
   }
 }

@@ -232,7 +232,8 @@ export class InteractionScenario {
             settings.readMode = value === "safe" ? "safe" : "lease";
             break;
           default:
-            throw new ScenarioError(`unknown argument ${key}`);
+            // Upstream's environment looks at what it knows and at nothing else.
+            break;
         }
       }
     }
@@ -375,7 +376,7 @@ export class InteractionScenario {
     for (const { key, values } of directive.args.slice(1)) {
       for (const value of values) {
         if (key === "v1") {
-          v1 = parseBoolean(value);
+          v1 = parseConfChangeForm(value);
         } else if (key !== "transition") {
           throw new CommandError(`unknown command ${key}`);
         } else if (value === "auto") {
@@ -479,6 +480,15 @@ function isInternal(message: Message): boolean {
   return (
     message.from === message.to || isStorageThread(message.from) || isStorageThread(message.to)
   );
+}
+
+/** Unlike other arguments, one that is no boolean is an error within the scenario. */
+function parseConfChangeForm(value: string): boolean {
+  try {
+    return parseBoolean(value);
+  } catch {
+    throw new CommandError(`strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
+  }
 }
 
 function check(result: StepResult): void {

@@ -2,7 +2,13 @@
 
 import type { FieldList, Fields } from "@etcd-ts/rpc/http1";
 import { hexId } from "../ids.ts";
-import { areCompatible, minClusterVersionText, parseVersion } from "./versions.ts";
+import {
+  areCompatible,
+  implementationName,
+  minClusterVersionText,
+  parseVersion,
+  refusesOldStore,
+} from "./versions.ts";
 
 /** Who we are, as we tell others. */
 export interface Introduction {
@@ -20,6 +26,7 @@ export function requestFields(own: Introduction): FieldList {
     ["X-Min-Cluster-Version", minClusterVersionText],
     ["X-Etcd-Cluster-ID", hexId(own.clusterId)],
     ["X-PeerURLs", own.peerUrls.join(",")],
+    ["X-Server-Implementation", implementationName],
   ];
 }
 
@@ -28,7 +35,13 @@ export function answerFields(own: Introduction): FieldList {
   return [
     ["X-Etcd-Cluster-ID", hexId(own.clusterId)],
     ["X-Server-Version", own.serverVersion],
+    ["X-Server-Implementation", implementationName],
   ];
+}
+
+/** Whether these fields are of a member that ends when it meets a write to the old store. */
+export function areOfStrictMember(fields: Fields): boolean {
+  return refusesOldStore(fields.get("x-server-version"), fields.get("x-server-implementation"));
 }
 
 export const incompatibleVersion = "incompatible version";

@@ -27,7 +27,8 @@ import { Agents } from "./link-context.ts";
 import { parseId } from "./peer-headers.ts";
 import { parsePeerUrl } from "./peer-url.ts";
 import type { LeaseFailure } from "./seams.ts";
-import { implementationName, leaseTimeoutText } from "./side-endpoints.ts";
+import { leaseTimeoutText } from "./side-endpoints.ts";
+import { implementationName } from "./versions.ts";
 
 const answerBytesMax = 16 * 1024 * 1024;
 

@@ -12,7 +12,7 @@ import { verdictOn } from "./inbound.ts";
 import { type LinkContext, pipelinePath, snapshotPath, streamPath } from "./link-context.ts";
 import type { Peer } from "./peer.ts";
 import { noBody, type PeerAnswering, whenGathered } from "./peer-answers.ts";
-import { announcedUrls, incompatibility, parseId } from "./peer-headers.ts";
+import { announcedUrls, areOfStrictMember, incompatibility, parseId } from "./peer-headers.ts";
 import type { SideEndpoints } from "./side-endpoints.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { frameBytesMax } from "./stream-codecs.ts";
@@ -80,6 +80,7 @@ export class PeerServer {
     if (fields.get("x-raft-to") !== hexId(own.memberId)) {
       return this.#refuse(exchange, 412, "to field mismatch");
     }
+    if (areOfStrictMember(fields)) seams.strictMemberMet();
     return peer.attach(kind, exchange, this.#answering.fields);
   }
 
@@ -149,6 +150,7 @@ export class PeerServer {
     if (incompatible !== undefined) return this.#incompatible(exchange, incompatible);
     const from = parseId(fields.get("x-server-from")) ?? 0n;
     if (from !== 0n && this.#directory.peer(from) === undefined) this.#remember(exchange, from);
+    if (areOfStrictMember(fields)) this.#context.seams.strictMemberMet();
     return from;
   }
 

@@ -26,6 +26,11 @@ export interface PeerSeams {
   reportSnapshot(id: bigint, succeeded: boolean): void;
   /** Was removed from the cluster, as of what is applied here. */
   isRemoved(id: bigint): boolean;
+  /**
+   * A member is there that ends when it meets a write to the old store: from now on none may be sent. Comes
+   * before anything of it is received, and again whenever it has dialled.
+   */
+  strictMemberMet(): void;
   /** A peer says that *this* member was removed from the cluster. The member should stop. Comes once. */
   removedFromCluster(): void;
   /** The state as of now, for a peer that is too far behind. Called from the event loop, not from a turn. */
@@ -69,8 +74,11 @@ export interface PeerAnswers {
   readonly clusterVersion: string;
   /** "" when unknown. */
   readonly storageVersion: string;
-  /** As applied here, ascending by id. */
-  members(): readonly Member[];
+  /**
+   * As applied here, ascending by id; undefined until this member has seen itself become one. A stock member that joins
+   * takes the first list that it gets, and gives up for good when that is not its own.
+   */
+  members(): readonly Member[] | undefined;
   /** Only the leader can. `authorization`: the caller's token, where its member passed it on. */
   promote(id: bigint, authorization: string | undefined): Promise<readonly Member[] | Refusal>;
   /** A new time to live in seconds. Only the primary lessor (the leader) can; waits until it caught up. */

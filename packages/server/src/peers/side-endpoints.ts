@@ -14,16 +14,15 @@ import {
 import { type Bytes, background, bytesToUtf8, type Clock, WireError } from "@etcd-ts/base";
 import { encodeMemberContext, type Member } from "@etcd-ts/machine";
 import type { ServerExchange, ServerExchangeHandler } from "@etcd-ts/rpc/http1";
+import { catalogue } from "../errors.ts";
 import { hexId } from "../ids.ts";
 import type { Refusal } from "../refusals.ts";
 import { noBody, type PeerAnswering, whenGathered, whenWhole } from "./peer-answers.ts";
 import { clusterIdMismatch } from "./peer-headers.ts";
 import type { HashFailure, LeaseFailure, PeerAnswers, PeerHash } from "./seams.ts";
+import { implementationName } from "./versions.ts";
 
 const bodyBytesMax = 64 * 1024;
-
-/** How ours tells each other apart from stock members, which skip what they do not know. */
-export const implementationName = "etcd-ts";
 
 export interface SideEndpointParts {
   readonly clock: Clock;
@@ -88,7 +87,9 @@ export class SideEndpoints {
   #members(exchange: ServerExchange): ServerExchangeHandler {
     const { answers, answering } = this.#parts;
     return this.#get(exchange, () => {
-      answering.json(exchange, 200, `${membersJson(answers.members())}\n`);
+      const members = answers.members();
+      if (members === undefined) answering.refuse(exchange, 503, "not caught up yet");
+      else answering.json(exchange, 200, `${membersJson(members)}\n`);
     });
   }
 
@@ -106,7 +107,7 @@ export class SideEndpoints {
         if (isMembers(outcome)) {
           answering.json(exchange, 200, `${membersJson(outcome)}\n`);
         } else {
-          answering.refuse(exchange, promoteStatus(outcome), outcome.message);
+          answering.refuse(exchange, promoteStatus(outcome), promoteText(outcome));
         }
       });
     });
@@ -246,6 +247,15 @@ function promoteStatus(refusal: Refusal): number {
   if (refusal.code === GrpcStatus.failedPrecondition) return 412;
   if (refusal.code === GrpcStatus.deadlineExceeded) return 408;
   return refusal.message.includes("timed out") ? 408 : 500;
+}
+
+/** In the words that stock members look for; what clients are told is worded differently in places. */
+function promoteText({ message }: Refusal): string {
+  if (message === catalogue.memberNotFound.message) return "membership: ID not found";
+  if (message === catalogue.memberNotLearner.message) {
+    return "membership: can only promote a learner member";
+  }
+  return message;
 }
 
 /** Zero members are left out, as the other side expects them. */

@@ -7,6 +7,7 @@ import type { Message } from "@etcd-ts/raft";
 import { ClientConnection, type ResponseHandler, type ResponseHead } from "@etcd-ts/rpc/http1";
 import { hexId } from "../ids.ts";
 import { type LinkContext, ownFields, streamPath, tlsFor } from "./link-context.ts";
+import { areOfStrictMember } from "./peer-headers.ts";
 import type { PeerStatus } from "./peer-status.ts";
 import type { PeerUrl, UrlPicker } from "./peer-url.ts";
 import { AppendDecoder, type MessageDecoder, PlainDecoder, StreamError } from "./stream-codecs.ts";
@@ -155,6 +156,7 @@ class Attempt implements ResponseHandler {
     }
     if (head.status === 410) context.removed();
     if (head.status !== 200) return;
+    if (areOfStrictMember(head.fields)) context.seams.strictMemberMet();
     const { memberId } = context.own;
     this.#decoder = kind === "msgapp" ? new AppendDecoder(peerId, memberId) : new PlainDecoder();
     status.activate();

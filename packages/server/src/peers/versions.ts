@@ -10,6 +10,12 @@ export interface Version {
 export const minClusterVersionText = "3.0.0";
 const minClusterVersion: Version = { major: 3, minor: 0 };
 
+/** The first stock release that ends when it meets a write to the old store. */
+const firstWithoutOldStore: Version = { major: 3, minor: 7 };
+
+/** How ours tell each other apart from stock members, which skip what they do not know. */
+export const implementationName = "etcd-ts";
+
 /** What counts for a member that announces nothing. */
 const unannounced: Version = { major: 2, minor: 0 };
 
@@ -42,4 +48,14 @@ export function areCompatible(
 export function servesStreams(announced: string | undefined): boolean {
   const version = announced === undefined ? unannounced : parseVersion(announced);
   return version !== undefined && !isOlder(version, minClusterVersion);
+}
+
+/** Whether a member that introduces itself so ends when it meets a write to the old store. */
+export function refusesOldStore(
+  announced: string | undefined,
+  implementation: string | undefined,
+): boolean {
+  const version = announced === undefined ? unannounced : parseVersion(announced);
+  if (version === undefined || implementation === implementationName) return false;
+  return !isOlder(version, firstWithoutOldStore);
 }

@@ -23,6 +23,7 @@ import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
 import { catalogue } from "../errors.ts";
 import { responseHeader } from "../header.ts";
 import { memberIdOf } from "../ids.ts";
+import { checkedUrls } from "../member-urls.ts";
 import type { MembershipChanges } from "../membership-changes.ts";
 import type { MemberContext } from "../seams.ts";
 import { decodeRequest, refuse, UnaryReader } from "./unary.ts";
@@ -93,6 +94,11 @@ export class ClusterService {
   #update(call: ServerCall, message: Uint8Array): void {
     const request = decodeRequest(call, message, decodeMemberUpdateRequest);
     if (request === undefined) return;
+    // Stock takes anything here, and then all other members end when they apply it.
+    if (checkedUrls(request.peerUrls) === undefined) {
+      refuse(call, catalogue.memberBadUrls);
+      return;
+    }
     this.#changes.update(call, request.id, request.peerUrls, (members) => {
       const response = new MemberUpdateResponse();
       response.header = responseHeader(this.#context.header, 0);
@@ -137,18 +143,4 @@ function memberMessage(member: MachineMember): Member {
   message.clientUrls = [...member.clientUrls];
   message.isLearner = member.isLearner;
   return message;
-}
-
-/** Trimmed and sorted; undefined when there are none or one is no URL that a peer can listen on. */
-export function checkedUrls(urls: readonly string[]): string[] | undefined {
-  if (urls.length === 0) return undefined;
-  const checked: string[] = [];
-  for (const url of urls) {
-    const text = url.trim();
-    if (!/^(https?|unixs?):\/\/[^/?#@\s]+$/.test(text)) return undefined;
-    // A socket file needs no port.
-    if (!text.startsWith("unix") && !/:\d{1,5}$/.test(text)) return undefined;
-    checked.push(text);
-  }
-  return checked.sort();
 }

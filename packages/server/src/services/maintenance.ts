@@ -33,7 +33,7 @@ import {
 import { background } from "@etcd-ts/base";
 import type { AlarmResult, ApplyResult, BackendView } from "@etcd-ts/machine";
 import type { MethodTable, ServerCall } from "@etcd-ts/rpc";
-import { shortVersion } from "../cluster-version.ts";
+import { firstWithRequests, isLower, shortVersion } from "../cluster-version.ts";
 import { serverVersion } from "../config.ts";
 import { durationText } from "../duration-text.ts";
 import { Operation } from "../envelope.ts";
@@ -268,7 +268,9 @@ class DowngradeCheck extends UnaryReader {
   override ready(): void {
     const { members } = this.context.machine;
     const [major, minor] = (members.clusterVersion ?? "").split(".").map(Number);
-    if (this.#target !== `${major}.${minor! - 1}.0`) {
+    // Members before 3.5 end when they meet the request.
+    const isKnown = !isLower(members.clusterVersion, firstWithRequests);
+    if (!isKnown || this.#target !== `${major}.${minor! - 1}.0`) {
       refuse(this.call, catalogue.invalidDowngradeTargetVersion);
     } else if (members.downgrade.enabled) {
       refuse(this.call, catalogue.downgradeInProcess);

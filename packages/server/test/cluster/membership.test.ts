@@ -14,7 +14,9 @@ import {
   MemberRemoveRequest,
   MemberUpdateRequest,
 } from "@etcd-ts/api";
-import type { SimNode } from "@etcd-ts/sim";
+import { bytesToUtf8 } from "@etcd-ts/base";
+import { ConfChangeType, decodeConfChange, EntryType, type Message } from "@etcd-ts/raft";
+import { type SimNode, TransportRelay } from "@etcd-ts/sim";
 import { StartError } from "../../src/index.ts";
 import { ClusterWorld, peerUrl } from "../support/cluster-world.ts";
 
@@ -135,6 +137,23 @@ test("a leader that is removed hands over and ends; writes go on", async () => {
   await cluster.stop();
 });
 
+test("to remove or update nobody is refused wherever it is asked", async () => {
+  const cluster = await ClusterWorld.founded(3, { member: { strictReconfigCheck: false } });
+  const leader = await cluster.elected();
+  const update = new MemberUpdateRequest();
+  update.peerUrls = ["http://nobody:2380"];
+  const remove = new MemberRemoveRequest();
+  for (const node of [leader, cluster.followers()[0]!]) {
+    for (const [path, request] of [
+      ["MemberUpdate", encodeMemberUpdateRequest(update)],
+      ["MemberRemove", encodeMemberRemoveRequest(remove)],
+    ] as const) {
+      await assert.rejects(cluster.call(node, at + path, request), /member not found/, path);
+    }
+  }
+  await cluster.stop();
+});
+
 test("strict reconfiguration looks at who is connected", async () => {
   const cluster = await ClusterWorld.founded(3);
   const leader = await cluster.elected();
@@ -169,6 +188,65 @@ test("peer URLs are updated, and the links follow", async () => {
   const urls = leader.member!.machine.members.get(request.id)!.peerUrls;
   assert.deepEqual(urls, ["http://moved:2380"]);
   await cluster.put(moved, "k", "v");
+  await cluster.stop();
+});
+
+test("a member tells nobody who the members are before it knows that it is one", async () => {
+  const relays = new Map<string, TransportRelay>();
+  const cluster = await ClusterWorld.founded(3, {
+    seams: {
+      transport: (links, _host, node) => {
+        const relay = new TransportRelay(links);
+        relays.set(node.name, relay);
+        return relay;
+      },
+    },
+  });
+  const leader = await cluster.elected();
+  await cluster.run(healthyMs);
+  await addMember(cluster, leader, "m4");
+  const joined = cluster.add("m4", ["m1", "m2", "m3", "m4"], { initialClusterState: "existing" });
+  cluster.cut(joined, leader);
+  const started = joined.start();
+  await cluster.run(3_000);
+  const answers = () => relays.get("m4")!.seams!.answers;
+  assert.equal(answers().members(), undefined);
+  cluster.heal();
+  await cluster.complete(started, 20_000);
+  assert.equal(answers().members()?.length, 4);
+  await cluster.stop();
+});
+
+test("an update of a learner's URLs says that it is one, as stock members take that from it", async () => {
+  const contexts: string[] = [];
+  class Reading extends TransportRelay {
+    override send(message: Message): void {
+      for (const entry of message.entries) {
+        if (entry.type !== EntryType.EntryConfChange) continue;
+        const { type, context } = decodeConfChange(entry.data);
+        if (type === ConfChangeType.UpdateNode) contexts.push(bytesToUtf8(context));
+      }
+      super.send(message);
+    }
+  }
+  const cluster = await ClusterWorld.founded(3, {
+    seams: { transport: (links) => new Reading(links) },
+  });
+  const leader = await cluster.elected();
+  await cluster.run(healthyMs);
+  const id = await addMember(cluster, leader, "m4", true);
+  const request = new MemberUpdateRequest();
+  request.id = id;
+  request.peerUrls = ["http://m5:2380"];
+  await cluster.call(leader, `${at}MemberUpdate`, encodeMemberUpdateRequest(request));
+  await cluster.settled();
+  assert.deepEqual(
+    [...new Set(contexts)],
+    [`{"id":${id},"peerURLs":["http://m5:2380"],"isLearner":true}`],
+  );
+  const { members } = leader.member!.machine;
+  assert.deepEqual(members.get(id)!.peerUrls, ["http://m5:2380"]);
+  assert.ok(members.get(id)!.isLearner);
   await cluster.stop();
 });
 

@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { Entry, type Message } from "@etcd-ts/raft";
+import { bytesToUtf8, concatBytes, utf8ToBytes } from "@etcd-ts/base";
+import { Entry, Message } from "@etcd-ts/raft";
+import { PlainEncoder } from "../../src/peers/stream-codecs.ts";
 import { connected, LinksWorld, MessageType, urlOf } from "./support/links-world.ts";
 
 function typesOf(messages: readonly Message[]): number[] {
@@ -318,4 +320,37 @@ test("a listener that is open before its member answers, and is tried again", as
   assert.equal(b.links.activeSinceMs(1n), undefined);
   assert.equal(b.removedCount, 0);
   assert.ok(world.trace.some((line) => line.includes("http status 503")));
+});
+
+test("what a stock member without the old store sends on a stream comes after the news of it", async () => {
+  const world = new LinksWorld();
+  const node = await world.node(2n);
+  const { host } = await world.node(7n);
+  const heartbeat = new Message();
+  heartbeat.type = MessageType.MsgHeartbeat;
+  heartbeat.from = 5n;
+  heartbeat.to = 2n;
+  const head = "HTTP/1.1 200 OK\r\nX-Server-Version: 3.7.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const frame = new PlainEncoder().encode(heartbeat);
+  const chunk = [utf8ToBytes(`${frame.length.toString(16)}\r\n`), frame, utf8ToBytes("\r\n")];
+  const listening = host.net.listen(
+    { kind: "tcp", host: "n5", port: 2380 },
+    {
+      accept: (connection) => ({
+        onData: (bytes) => {
+          if (bytesToUtf8(bytes).includes("/raft/stream/message/")) {
+            connection.write(concatBytes([utf8ToBytes(head), ...chunk]));
+          }
+        },
+        onDrain: () => {},
+        onEnd: () => {},
+        onClose: () => {},
+      }),
+    },
+  );
+  await world.world.complete(listening, 10);
+  node.onReceive = () => assert.equal(node.metStrictCount, 1);
+  node.links.addPeer(5n, ["http://n5:2380"]);
+  await world.until(() => node.received.length === 1, 2000, "it arrives");
+  node.links.stop();
 });

@@ -8,7 +8,9 @@ import {
 } from "@etcd-ts/api";
 import { type Bytes, bytesToUtf8, concatBytes, utf8ToBytes } from "@etcd-ts/base";
 import type { Member } from "@etcd-ts/machine";
+import { encodeMessage, Message, MessageType } from "@etcd-ts/raft";
 import { ClientConnection, type FieldList } from "@etcd-ts/rpc/http1";
+import { catalogue } from "../../src/errors.ts";
 import { PeerRequests } from "../../src/peers/peer-requests.ts";
 import type { PeerAnswers } from "../../src/peers/seams.ts";
 import { LinksWorld, type TestNode, urlOf } from "./support/links-world.ts";
@@ -38,6 +40,9 @@ const answers: PeerAnswers = {
     if (id === 1n) return { code: 9, message: `etcdserver: not in sync ${authorization ?? "-"}` };
     if (id === 2n) return { code: 4, message: "etcdserver: request timed out" };
     if (id === 3n) throw new Error("broken");
+    if (id === 4n) return catalogue.memberNotFound;
+    if (id === 5n) return catalogue.memberNotLearner;
+    if (id === 6n) return catalogue.learnerNotReady;
     return id === members[1]!.id ? members : { code: 5, message: "membership: ID not found" };
   },
   renewLease: async (id) => {
@@ -168,6 +173,15 @@ test("wrong verbs and paths get their statuses", async () => {
     ["POST", "/members/promote/1", 412, "etcdserver: not in sync -\n"],
     ["POST", "/members/promote/2", 408, "etcdserver: request timed out\n"],
     ["POST", "/members/promote/3", 500, "broken\n"],
+    // A stock member looks for these very words, to tell its client why.
+    ["POST", "/members/promote/4", 404, "membership: ID not found\n"],
+    ["POST", "/members/promote/5", 412, "membership: can only promote a learner member\n"],
+    [
+      "POST",
+      "/members/promote/6",
+      412,
+      "etcdserver: can only promote a learner member which is in sync with leader\n",
+    ],
   ] as const) {
     const got = await ask(world, node, method, target);
     assert.equal(got.status, status, `${method} ${target}`);
@@ -175,6 +189,15 @@ test("wrong verbs and paths get their statuses", async () => {
     else assert.match(got.text, text);
     assert.equal(got.fields.get("x-etcd-cluster-id"), "c1");
   }
+});
+
+test("a list of members that is not known yet is no list", async () => {
+  const world = new LinksWorld();
+  const node = await world.node(2n, { answers: { ...answers, members: () => undefined } });
+  const got = await ask(world, node, "GET", "/members");
+  assert.equal(got.status, 503);
+  // A stock member that joins looks at the body alone, and asks the next one when that is no JSON.
+  assert.throws(() => JSON.parse(got.text));
 });
 
 test("the checks of a stream come in etcd's order", async () => {
@@ -203,6 +226,37 @@ test("the checks of a stream come in etcd's order", async () => {
   }
   const garbage = await ask(world, node, "POST", "/raft", utf8ToBytes("\xff"), known);
   assert.deepEqual([garbage.status, garbage.text], [400, "error unmarshalling raft message\n"]);
+});
+
+test("a stock member that knows no old store is told of before anything of it is taken", async () => {
+  const [world, node] = await served();
+  node.links.addPeer(5n, ["http://n5:2380"]);
+  const message = new Message();
+  message.type = MessageType.MsgHeartbeatResp;
+  message.from = 5n;
+  message.to = node.memberId;
+  const body = encodeMessage(message);
+  node.onReceive = () => assert.ok(node.metStrictCount > 0 || !isStrict);
+  let isStrict = false;
+  const post = async (...more: (readonly [string, string])[]): Promise<number> => {
+    const fields: FieldList = [
+      ["X-Server-From", "5"],
+      ["X-Min-Cluster-Version", "3.0.0"],
+      ["X-Etcd-Cluster-ID", "c1"],
+      ...more,
+    ];
+    const before = node.metStrictCount;
+    assert.equal((await ask(world, node, "POST", "/raft", body, fields)).status, 204);
+    return node.metStrictCount - before;
+  };
+  assert.equal(await post(["X-Server-Version", "3.6.14"]), 0);
+  assert.equal(
+    await post(["X-Server-Version", "3.7.1"], ["X-Server-Implementation", "etcd-ts"]),
+    0,
+  );
+  isStrict = true;
+  assert.equal(await post(["X-Server-Version", "3.7.1"]), 1);
+  assert.equal(await post(["X-Server-Version", "3.8.0"]), 1);
 });
 
 test("hashes are asked for in the body of a GET", async () => {

@@ -61,7 +61,7 @@ async function together(t: TestContext, release: StockRelease): Promise<void> {
   assert.equal(clusterId, driver.clusterId);
   assert.deepEqual(
     members.map((member) => member.id),
-    driver.answers.members().map((member) => member.id),
+    driver.answers.members()!.map((member) => member.id),
   );
   assert.equal((await requests.versions([stockUrl], 2000)).server, release.version);
   const hash = await requests.hashKv([stockUrl], clusterId, 0n, 2000);

@@ -29,7 +29,8 @@ test("what is passed on is passed on in one's own name", () => {
   message.type = MessageType.MsgProp;
   message.from = 9n;
   message.entries = [new Entry()];
-  forwarded.add(message, 0);
+  message.entries[0]!.data = Uint8Array.of(0x22, 0); // an empty put
+  assert.equal(forwarded.add(message, 0), 0);
   // Raft fills in this member's id where there is none.
   assert.equal(forwarded.pending?.from, 0n);
 });

@@ -80,6 +80,7 @@ export class TestNode implements PeerSeams {
   readonly snapshots: (readonly [bigint, boolean])[] = [];
   readonly removedIds: Set<bigint> = new Set();
   removedCount = 0;
+  metStrictCount = 0;
   /** `receive` takes messages. */
   takes = true;
   onReceive: (message: Message) => void = () => {};
@@ -175,6 +176,10 @@ export class TestNode implements PeerSeams {
 
   isRemoved(id: bigint): boolean {
     return this.removedIds.has(id);
+  }
+
+  strictMemberMet(): void {
+    this.metStrictCount++;
   }
 
   removedFromCluster(): void {

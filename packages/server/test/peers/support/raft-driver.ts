@@ -114,6 +114,8 @@ export class RaftDriver implements PeerSeams {
     return false;
   }
 
+  strictMemberMet(): void {}
+
   removedFromCluster(): void {
     this.removedCount++;
   }
