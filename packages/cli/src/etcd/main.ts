@@ -1,7 +1,6 @@
 // The `etcd` command. The process that was started is the server: no child, no worker around it.
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { type NodeLog, nodeHost, nodeLog, tuneEngine } from "@etcd-ts/node";
 import { toolVersion } from "../shared/version.ts";
 import type { ParsedConfig } from "./config.ts";
@@ -102,7 +101,10 @@ async function run(
     });
     process.exit(1);
   }
-  const [{ Daemon }, { LmdbBackend }] = await loadServer();
+  const [{ Daemon }, { LmdbBackend }] = await Promise.all([
+    import("./daemon.ts"),
+    import("@etcd-ts/lmdb"),
+  ]);
   let ending = false;
   const daemon = new Daemon({
     host: nodeHost({ log }),
@@ -152,20 +154,6 @@ async function run(
     return fail("discovery failed", asError(error));
   }
   notifyServiceManager(environment, log);
-}
-
-/**
- * Some 200 modules. `require`, which takes ES modules in all but a few early versions of Node 22, reads them one by one
- * without a promise in between: 60 ms of CPU less, and as much again where the machine is busy.
- */
-async function loadServer(): Promise<
-  [typeof import("./daemon.ts"), typeof import("@etcd-ts/lmdb")]
-> {
-  if ("require_module" in process.features) {
-    const require = createRequire(import.meta.url);
-    return [require("./daemon.js"), require("@etcd-ts/lmdb")];
-  }
-  return await Promise.all([import("./daemon.ts"), import("@etcd-ts/lmdb")]);
 }
 
 function versionText(): string {
