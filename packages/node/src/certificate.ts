@@ -2,7 +2,6 @@
 // clusters need. Serialised by hand: twenty DER elements do not justify a library (@peculiar/x509 brings
 // twenty packages, takes 150 ms to load and asks for a Reflect polyfill). node:crypto signs.
 
-import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { isIP } from "node:net";
 import {
   type Bytes,
@@ -14,6 +13,7 @@ import {
   utf8ToBytes,
 } from "@etcd-ts/base";
 import { der, derChildren, derInteger, derObjectId, derTag, readDer } from "./der.ts";
+import { lazyCrypto } from "./lazy-crypto.ts";
 
 export interface CertificateOptions {
   readonly commonName?: string;
@@ -79,6 +79,7 @@ const dayMs = 86_400_000;
 const yes = Uint8Array.of(0xff);
 
 function issue(options: CertificateOptions, usage: number): IssuedCertificate {
+  const { createPrivateKey, generateKeyPairSync, randomBytes, sign } = lazyCrypto();
   const pair = generateKeyPairSync("ec", { namedCurve: options.curve ?? "P-256" });
   const signingKey =
     options.issuer === undefined ? pair.privateKey : createPrivateKey(options.issuer.keyPem);

@@ -1,5 +1,5 @@
-import { randomFillSync } from "node:crypto";
 import type { Bytes, Clock, Random, Timer, Timers } from "@etcd-ts/base";
+import { lazyCrypto } from "./lazy-crypto.ts";
 
 export const nodeClock: Clock = {
   monotonicMs: () => performance.now(),
@@ -93,6 +93,7 @@ class NodeRandom implements Random {
   #used = 4096;
 
   below(bound: number): number {
+    if (bound === 1) return 0;
     // Values at the top that would favour small results are drawn again.
     const fair = 0x1_0000_0000 - (0x1_0000_0000 % bound);
     for (;;) {
@@ -102,12 +103,12 @@ class NodeRandom implements Random {
   }
 
   bytes(count: number): Bytes {
-    return randomFillSync(Buffer.allocUnsafe(count));
+    return lazyCrypto().randomFillSync(Buffer.allocUnsafe(count));
   }
 
   #next32(): number {
     if (this.#used === this.#block.length) {
-      randomFillSync(this.#block);
+      lazyCrypto().randomFillSync(this.#block);
       this.#used = 0;
     }
     const drawn = this.#block.readUInt32LE(this.#used);

@@ -1,8 +1,9 @@
-import { createHash, type Hash } from "node:crypto";
+import type { Hash } from "node:crypto";
 import type { Bytes, Digests, Hasher } from "@etcd-ts/base";
+import { lazyCrypto } from "./lazy-crypto.ts";
 
 class NodeHasher implements Hasher {
-  readonly #hash: Hash = createHash("sha256");
+  readonly #hash: Hash = lazyCrypto().createHash("sha256");
 
   update(bytes: Bytes): void {
     this.#hash.update(bytes);
@@ -14,6 +15,6 @@ class NodeHasher implements Hasher {
 }
 
 export const nodeDigests: Digests = {
-  sha1: (bytes) => createHash("sha1").update(bytes).digest(),
+  sha1: (bytes) => lazyCrypto().createHash("sha1").update(bytes).digest(),
   sha256: () => new NodeHasher(),
 };

@@ -1,5 +1,5 @@
-import { close, constants, fsync, open, Stats } from "node:fs";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+// `promises` is loaded at its first use, where this is part of a bundle.
+import { close, constants, fsync, open, promises, Stats } from "node:fs";
 import { dirname } from "node:path";
 import {
   type Disk,
@@ -32,7 +32,7 @@ class NodeDisk implements Disk {
 
   async stat(path: string): Promise<DiskEntry | undefined> {
     try {
-      const found = await stat(path);
+      const found = await promises.stat(path);
       return { kind: found.isDirectory() ? "directory" : "file", bytes: found.size };
     } catch (error) {
       if (systemCode(error) === "ENOENT") return undefined;
@@ -41,7 +41,7 @@ class NodeDisk implements Disk {
   }
 
   async list(path: string): Promise<string[]> {
-    const names = await attempt("open", path, readdir(path));
+    const names = await attempt("open", path, promises.readdir(path));
     // By code unit, so that the order is the same wherever the list was made.
     return names.sort((a, b) => (a < b ? -1 : 1));
   }
@@ -51,11 +51,11 @@ class NodeDisk implements Disk {
   }
 
   rename(from: string, to: string): Promise<void> {
-    return attempt("rename", from, rename(from, to));
+    return attempt("rename", from, promises.rename(from, to));
   }
 
   remove(path: string): Promise<void> {
-    return attempt("remove", path, rm(path, { recursive: true, force: true }));
+    return attempt("remove", path, promises.rm(path, { recursive: true, force: true }));
   }
 
   syncDirectory(path: string): Promise<void> {
@@ -99,11 +99,11 @@ async function makeFolders(path: string): Promise<void> {
 /** Undefined when there is such a folder now; else why not. */
 async function makeFolder(path: string): Promise<unknown> {
   try {
-    await mkdir(path, { mode: 0o700 });
+    await promises.mkdir(path, { mode: 0o700 });
     return undefined;
   } catch (error) {
     if (systemCode(error) !== "EEXIST") return error;
-    const found = await stat(path).catch((problem: unknown) => problem);
+    const found = await promises.stat(path).catch((problem: unknown) => problem);
     if (found instanceof Stats) return found.isDirectory() ? undefined : error;
     if (systemCode(found) !== "ENOENT") return found;
     const text = `mkdir ${path}: there is a symbolic link here that leads nowhere`;
@@ -112,7 +112,7 @@ async function makeFolder(path: string): Promise<unknown> {
 }
 
 async function isMissing(path: string): Promise<boolean> {
-  return await stat(path).then(
+  return await promises.stat(path).then(
     () => false,
     (error) => systemCode(error) === "ENOENT",
   );

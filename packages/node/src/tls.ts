@@ -5,7 +5,7 @@
 // side lets the handshake pass and gives the verdict itself, before anybody sees the connection. Client
 // certificates switch session tickets off: a resumed session would skip the look at the revocation list.
 
-import { constants, type X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { ConnectionOptions, PeerCertificate as NodeCertificate, TLSSocket } from "node:tls";
 import {
@@ -19,6 +19,7 @@ import {
 } from "@etcd-ts/base";
 import { alternativeNames } from "./alternative-names.ts";
 import { cipherList } from "./cipher-suites.ts";
+import { lazyCrypto } from "./lazy-crypto.ts";
 import { normalizeSerial, revokedSerials } from "./revocation-list.ts";
 
 export interface NodeTlsServerOptions extends TlsServerOptions {
@@ -43,7 +44,9 @@ export function serverContext(options: TlsServerOptions): object {
       : { ciphers: cipherList(options.cipherSuites) }),
     minVersion: options.minVersion ?? "TLSv1.2",
     ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
-    ...(options.requireClientCertificate ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+    ...(options.requireClientCertificate
+      ? { secureOptions: lazyCrypto().constants.SSL_OP_NO_TICKET }
+      : {}),
   };
 }
 
