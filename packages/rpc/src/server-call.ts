@@ -23,6 +23,11 @@ import { type Metadata, Status } from "./status.ts";
 
 const noMetadata: Metadata = [];
 
+/** What grpc-go says of a call that streams its answer and has no or several requests. */
+const violation = "cardinality violation: received";
+const noRequest = `${violation} no request message from non-client-streaming RPC`;
+const manyRequests = `${violation} multiple request messages for non-client-streaming RPC`;
+
 export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEntry {
   readonly server: ServerConnection;
   readonly head: RequestHead;
@@ -158,7 +163,10 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
         if (this.#messageSeen) return;
         this.#messageSeen = true;
         method.handle(this, message);
+      } else if (method.type === "server_stream" && this.#messageSeen) {
+        this.refuse(Status.internal, manyRequests);
       } else {
+        this.#messageSeen = true;
         this.#handler!.onMessage(message);
       }
     } catch (error) {
@@ -167,7 +175,10 @@ export class GrpcServerCall extends GrpcStream implements ServerCall, DeadlineEn
   }
 
   protected override receiveEnd(): void {
-    if (this.#handler !== undefined) {
+    const { method } = this.entry;
+    if (method.kind === "stream" && method.type === "server_stream" && !this.#messageSeen) {
+      this.refuse(Status.internal, noRequest);
+    } else if (this.#handler !== undefined) {
       try {
         this.#handler.onHalfClose();
       } catch (error) {

@@ -395,6 +395,22 @@ test("broken framing gets the answers of grpc-go", () => {
   );
 });
 
+test("a call that streams its answer takes exactly one request", () => {
+  const { peer, journal } = setUp();
+  const request = requestFields("/test.Echo/Flood");
+  const none =
+    ":status=200 grpc-status=13 grpc-message=" +
+    "cardinality violation: received no request message from non-client-streaming RPC";
+  assert.equal(statusOf(peer, request), none);
+  assert.equal(statusOf(peer, request, new Uint8Array(0)), none);
+  assert.match(
+    statusOf(peer, request, message("1000 9000"), message("1000 9000")),
+    /cardinality violation: received multiple request messages for non-client-streaming RPC/,
+  );
+  assert.equal(journal.lines.length, 3);
+  assert.match(journal.lines[2]!, /^flood cancelled, \d+ left$/);
+});
+
 test("further messages of a unary call are ignored", () => {
   const { peer, journal, held } = setUp();
   const request = requestFields("/test.Echo/Hold");
