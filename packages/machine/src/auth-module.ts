@@ -38,7 +38,17 @@ export function withoutAuth(operation: number): ErrorCode {
 }
 
 const enabledKey = utf8ToBytes("authEnabled");
+const revisionKey = utf8ToBytes("authRevision");
+/** What a store has that never heard of users. */
+const firstRevision = 1;
 
 export function readAuthEnabled(backend: Backend): boolean {
   return backend.get("auth", enabledKey)?.[0] === 1;
+}
+
+export function readAuthRevision(backend: Backend): number {
+  const stored = backend.get("auth", revisionKey);
+  if (stored === undefined || stored.length !== 8) return firstRevision;
+  const view = new DataView(stored.buffer, stored.byteOffset, 8);
+  return Math.max(firstRevision, Number(view.getBigUint64(0)));
 }

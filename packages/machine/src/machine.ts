@@ -12,7 +12,7 @@ import { assert, type Bytes, crc32c, type Key, utf8ToBytes } from "@etcd-ts/base
 import type { Alarms } from "./alarms.ts";
 import type { MachineOptions } from "./applier.ts";
 import { type AppliedEntry, ApplyOutcome } from "./apply-outcome.ts";
-import { readAuthEnabled } from "./auth-module.ts";
+import { readAuthEnabled, readAuthRevision } from "./auth-module.ts";
 import type { Backend, BackendReader } from "./backend.ts";
 import type { Compaction } from "./compaction.ts";
 import { EventsJob } from "./events-job.ts";
@@ -108,6 +108,11 @@ export class Machine {
     return readAuthEnabled(this.backend);
   }
 
+  /** Grows with every change of users and roles. */
+  get authRevision(): number {
+    return readAuthRevision(this.backend);
+  }
+
   // --- applying -----------------------------------------------------------------------------------
 
   /**
@@ -182,6 +187,7 @@ export class Machine {
     this.#state.abandon();
     const state = new MachineState(this.#options);
     state.compaction.removedCount = this.#state.compaction.removedCount;
+    state.store.rangeCount = this.#state.store.rangeCount;
     await openInSlices(new StateOpening(state, this.#options), pause);
     this.#state = state;
     this.#isReloading = false;
@@ -189,6 +195,11 @@ export class Machine {
   }
 
   // --- reading ------------------------------------------------------------------------------------
+
+  /** Ranges read so far, those of transactions included. */
+  get rangeCount(): number {
+    return this.#state.store.rangeCount;
+  }
 
   /**
    * Reads a range of the local state. A first slice is done at once, so a small range comes back done;

@@ -64,6 +64,7 @@ export function checkRange(store: Store, revision: number): ErrorCode | undefine
 
 /** A range of the state as it is now, changes of an open transaction included, or of a past one. */
 export function newRange(store: Store, request: RangeRequest): RangeJob {
+  store.rangeCount++;
   const query = new RangeQuery(request);
   const { revision } = query;
   const at = revision > 0 ? { main: revision, subEnd: allSubs } : store.newest;

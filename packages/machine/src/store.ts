@@ -43,6 +43,8 @@ export class Store {
   compactRevision = -1;
   /** The backend holds something else now: nothing can be read here any more. */
   isReplaced = false;
+  /** Ranges read, those of transactions included. */
+  rangeCount = 0;
   /** Changes of the open transaction so far, in order. */
   events: KvEvent[] = noEvents;
   readonly #scratchKey: Bytes = allocateBytes(revisionKeyBytes);

@@ -48,6 +48,12 @@ export interface ChangeParts {
 
 type Answer = (members: readonly Member[]) => Uint8Array;
 
+/** What metrics say of these is etcd's text from before they are worded for clients. */
+const innerReasons: ReadonlyMap<Refusal, string> = new Map([
+  [catalogue.memberNotFound, "membership: ID not found"],
+  [catalogue.memberNotLearner, "membership: can only promote a learner member"],
+]);
+
 export class MembershipChanges {
   readonly #parts: ChangeParts;
   promoteSuccessCount = 0;
@@ -232,8 +238,8 @@ export class MembershipChanges {
   }
 
   #countPromoteFailure(refusal: Refusal): void {
-    const before = this.promoteFailures.get(refusal.message) ?? 0;
-    this.promoteFailures.set(refusal.message, before + 1);
+    const reason = innerReasons.get(refusal) ?? refusal.message;
+    this.promoteFailures.set(reason, (this.promoteFailures.get(reason) ?? 0) + 1);
   }
 }
 

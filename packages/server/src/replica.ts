@@ -564,18 +564,18 @@ export class Replica implements TimeoutEvidence {
         for (const response of this.#applying.finishPortion()) this.#deliver(response);
         return true;
       }
-      this.#applyEntry(entry);
+      const outcome = this.#applyEntry(entry);
       const before = now;
       now = clock.monotonicMs();
-      this.#times.applied(entry, now - before);
+      this.#times.applied(entry, now - before, outcome);
     }
     return false;
   }
 
-  #applyEntry(entry: Entry): void {
+  #applyEntry(entry: Entry): ApplyOutcome | undefined {
     if (entry.type === EntryType.EntryConfChange) {
       this.#applyConfChange(entry);
-      return;
+      return undefined;
     }
     assert(entry.type === EntryType.EntryNormal, "joint configuration changes are never proposed");
     const id = entry.data.length === 0 ? -1 : peekRequestId(entry.data, this.#high16);
@@ -597,6 +597,7 @@ export class Replica implements TimeoutEvidence {
       this.#reads.repeat(this.#host.clock.monotonicMs());
       this.#observer.leadershipEstablished();
     }
+    return outcome;
   }
 
   #applyConfChange(entry: Entry): void {

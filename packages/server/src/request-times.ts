@@ -1,11 +1,12 @@
 // How long requests and their application take, by kind, and the warnings about slow ones.
 
 import { type Host, WireReader } from "@etcd-ts/base";
-import type { Entry } from "@etcd-ts/raft";
+import type { ApplyOutcome } from "@etcd-ts/machine";
+import { type Entry, EntryType } from "@etcd-ts/raft";
 import type { ServerCall } from "@etcd-ts/rpc";
 import { durationText } from "./duration-text.ts";
 import { Operation, operationOf } from "./envelope.ts";
-import { doublingBounds, Histogram } from "./metric-types.ts";
+import { doublingBounds, type EmitMetric, Histogram } from "./metric-types.ts";
 import type { Proposal } from "./proposals.ts";
 import { requestContent } from "./request-content.ts";
 import { requestTimesFields } from "./request-stats.ts";
@@ -25,20 +26,43 @@ const requestNames: ReadonlyMap<number, string> = new Map([
   [Operation.downgradeInfoSet, "DowngradeInfoSet"],
 ]);
 
+const applyBounds = doublingBounds(0.0001, 20);
+
 export interface TimeLimits {
   readonly warningApplyDurationMs: number;
   readonly warningUnaryRequestDurationMs: number;
 }
 
+/** Durations of one kind of request, by how it ended. */
+class Outcomes {
+  readonly succeeded: Histogram;
+  readonly failed: Histogram;
+
+  constructor(bounds: readonly number[]) {
+    this.succeeded = new Histogram(bounds);
+    this.failed = new Histogram(bounds);
+  }
+
+  observe(seconds: number, success: boolean): void {
+    (success ? this.succeeded : this.failed).observe(seconds);
+  }
+
+  /** What was observed; the label of success is the last one. */
+  collect(emit: EmitMetric, ...labels: readonly string[]): void {
+    if (this.succeeded.count > 0) emit([...labels, "true"], this.succeeded);
+    if (this.failed.count > 0) emit([...labels, "false"], this.failed);
+  }
+}
+
 export class RequestTimes {
   readonly #host: Host;
   readonly #limits: TimeLimits;
-  readonly #requests: Map<string, Histogram> = new Map();
+  readonly #requests: Map<string, Outcomes> = new Map();
   /** By operation, for requests that a raft entry carried. */
   readonly #byOperation: Map<number, Histogram> = new Map();
-  readonly rangeSeconds: Histogram = new Histogram(doublingBounds(0.0001, 20));
+  readonly #ranges: Outcomes = new Outcomes(applyBounds);
   /** By operation. */
-  readonly #applies: Map<number, Histogram> = new Map();
+  readonly #applies: Map<number, Outcomes> = new Map();
   slowApplyCount = 0;
 
   constructor(host: Host, limits: TimeLimits) {
@@ -46,12 +70,12 @@ export class RequestTimes {
     this.#limits = limits;
   }
 
-  /** A request that went through the log was answered. */
+  /** A request that went through the log was answered, be it with a refusal: for etcd it succeeded either way. */
   finished(proposal: Proposal, nowMs: number): void {
     const tookMs = nowMs - proposal.startMs;
     let histogram = this.#byOperation.get(proposal.operation);
     if (histogram === undefined) {
-      histogram = this.#of(requestNames.get(proposal.operation) ?? "Unknown");
+      histogram = this.#of(requestNames.get(proposal.operation) ?? "Unknown").succeeded;
       this.#byOperation.set(proposal.operation, histogram);
     }
     histogram.observe(tookMs / 1000);
@@ -59,11 +83,11 @@ export class RequestTimes {
   }
 
   /** A read was answered; `kind` as etcd names it. */
-  read(kind: "Range" | "ReadonlyTxn", startedMs: number): void {
+  read(kind: "Range" | "ReadonlyTxn", startedMs: number, success: boolean): void {
     const nowMs = this.#host.clock.monotonicMs();
     const seconds = (nowMs - startedMs) / 1000;
-    this.#of(kind).observe(seconds);
-    if (kind === "Range") this.rangeSeconds.observe(seconds);
+    this.#of(kind).observe(seconds, success);
+    if (kind === "Range") this.#ranges.observe(seconds, success);
     if (nowMs - startedMs > this.#limits.warningUnaryRequestDurationMs) {
       const path = `/etcdserverpb.KV/${kind === "Range" ? "Range" : "Txn"}`;
       const fields = requestTimesFields(this.#host, path, startedMs, nowMs);
@@ -71,14 +95,18 @@ export class RequestTimes {
     }
   }
 
-  applied(entry: Entry, tookMs: number): void {
-    const operation = operationOf(entry.data);
-    let histogram = this.#applies.get(operation);
-    if (histogram === undefined) {
-      histogram = new Histogram(doublingBounds(0.0001, 20));
-      this.#applies.set(operation, histogram);
+  /** `outcome`: known where somebody waited for it. */
+  applied(entry: Entry, tookMs: number, outcome: ApplyOutcome | undefined): void {
+    if (entry.type === EntryType.EntryNormal && entry.data.length > 0) {
+      const operation = operationOf(entry.data);
+      let outcomes = this.#applies.get(operation);
+      if (outcomes === undefined) {
+        outcomes = new Outcomes(applyBounds);
+        this.#applies.set(operation, outcomes);
+      }
+      const error = outcome?.error;
+      outcomes.observe(tookMs / 1000, error === undefined || error === "compacted");
     }
-    histogram.observe(tookMs / 1000);
     if (tookMs <= this.#limits.warningApplyDurationMs) return;
     this.slowApplyCount++;
     this.#host.log.warn("apply request took too long", {
@@ -90,14 +118,21 @@ export class RequestTimes {
     });
   }
 
-  *applies(): Iterable<[operation: string, Histogram]> {
-    for (const [operation, histogram] of this.#applies) {
-      yield [requestNames.get(operation) ?? "unknown", histogram];
+  /** By version of the API, operation and success. */
+  collectApplies(emit: EmitMetric): void {
+    for (const [operation, outcomes] of this.#applies) {
+      outcomes.collect(emit, "v3", requestNames.get(operation) ?? "unknown");
     }
   }
 
-  requests(): Iterable<[kind: string, Histogram]> {
-    return this.#requests;
+  /** By kind and success. */
+  collectRequests(emit: EmitMetric): void {
+    for (const [kind, outcomes] of this.#requests) outcomes.collect(emit, kind);
+  }
+
+  /** By success. */
+  collectRanges(emit: EmitMetric): void {
+    this.#ranges.collect(emit);
   }
 
   /** The request stands in the log entry; of the answer nothing is known any more. */
@@ -116,12 +151,12 @@ export class RequestTimes {
     });
   }
 
-  #of(kind: string): Histogram {
-    let histogram = this.#requests.get(kind);
-    if (histogram === undefined) {
-      histogram = new Histogram(doublingBounds(0.001, 14));
-      this.#requests.set(kind, histogram);
+  #of(kind: string): Outcomes {
+    let outcomes = this.#requests.get(kind);
+    if (outcomes === undefined) {
+      outcomes = new Outcomes(doublingBounds(0.001, 14));
+      this.#requests.set(kind, outcomes);
     }
-    return histogram;
+    return outcomes;
   }
 }

@@ -8,7 +8,6 @@ export class StoreCounts implements MachineObserver {
   deletes = 0;
   /** Revisions with more than one change. */
   txns = 0;
-  ranges = 0;
   putBytes = 0;
   readonly hashSeconds: Histogram = new Histogram(doublingBounds(0.01, 15));
   readonly hashKvSeconds: Histogram = new Histogram(doublingBounds(0.01, 15));

@@ -14,7 +14,6 @@ export function idleFamilies(): MetricFamily[] {
     // Events go into the buffer of a stream at once; none is queued as an event.
     ["etcd_debugging_mvcc_pending_events_total", "Events that wait to be sent."],
     ["etcd_debugging_store_watchers", "Watchers of the old store."],
-    ["etcd_debugging_auth_revision", "Revision of the auth store."],
     ["etcd_grpc_proxy_cache_hits_total", "Cache hits of a proxy."],
     ["etcd_grpc_proxy_cache_keys_total", "Cached keys of a proxy."],
     ["etcd_grpc_proxy_cache_misses_total", "Cache misses of a proxy."],

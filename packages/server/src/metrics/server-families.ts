@@ -30,10 +30,7 @@ export function serverFamilies(member: Member): MetricFamily[] {
       "histogram",
       "Time to apply an entry.",
       ["version", "op", "success"],
-      (emit) => {
-        for (const [operation, seconds] of times.applies())
-          emit(["v3", operation, "true"], seconds);
-      },
+      (emit) => times.collectApplies(emit),
     ),
     labelled(
       "etcd_server_client_requests_total",
@@ -129,9 +126,7 @@ export function serverFamilies(member: Member): MetricFamily[] {
       "histogram",
       "Time of ranges.",
       ["success"],
-      (emit) => {
-        if (times.rangeSeconds.count > 0) emit(["true"], times.rangeSeconds);
-      },
+      (emit) => times.collectRanges(emit),
     ),
     counter(
       "etcd_server_read_indexes_failed_total",
@@ -143,9 +138,7 @@ export function serverFamilies(member: Member): MetricFamily[] {
       "histogram",
       "Time of a request from its arrival to its result.",
       ["type", "success"],
-      (emit) => {
-        for (const [kind, seconds] of times.requests()) emit([kind, "true"], seconds);
-      },
+      (emit) => times.collectRequests(emit),
     ),
     counter(
       "etcd_server_slow_apply_total",

@@ -52,8 +52,13 @@ export function storeFamilies(member: Member): MetricFamily[] {
     ),
     counter("etcd_mvcc_delete_total", "Keys deleted.", () => counts.deletes),
     counter("etcd_mvcc_put_total", "Keys put.", () => counts.puts),
-    counter("etcd_mvcc_range_total", "Ranges read.", () => counts.ranges),
+    counter("etcd_mvcc_range_total", "Ranges read.", () => machine.rangeCount),
     counter("etcd_mvcc_txn_total", "Revisions with more than one change.", () => counts.txns),
+    gauge(
+      "etcd_debugging_auth_revision",
+      "Revision of the auth store.",
+      () => machine.authRevision,
+    ),
     counter("etcd_debugging_lease_granted_total", "Leases granted.", () => counts.leasesGranted),
     counter("etcd_debugging_lease_revoked_total", "Leases revoked.", () => counts.leasesRevoked),
     histogram(

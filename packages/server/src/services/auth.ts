@@ -11,16 +11,11 @@ import {
   encodeAuthStatusResponse,
   GrpcStatus,
 } from "@etcd-ts/api";
-import { utf8ToBytes } from "@etcd-ts/base";
 import type { MethodTable } from "@etcd-ts/rpc";
 import { catalogue } from "../errors.ts";
 import { responseHeader } from "../header.ts";
 import type { MemberContext } from "../seams.ts";
 import { decodeRequest, refuse, UnaryReader } from "./unary.ts";
-
-const revisionKey = utf8ToBytes("authRevision");
-/** What a store has that never heard of users. */
-const firstRevision = 1;
 
 export class AuthService {
   readonly methods: MethodTable;
@@ -55,7 +50,7 @@ class StatusReader extends UnaryReader {
     const response = new AuthStatusResponse();
     response.header = responseHeader(context.header, context.machine.revision);
     response.enabled = context.machine.authEnabled;
-    response.authRevision = authRevision(context);
+    response.authRevision = context.machine.authRevision;
     call.respond(encodeAuthStatusResponse(response));
   }
 }
@@ -65,11 +60,4 @@ class AuthenticateReader extends UnaryReader {
   override ready(): void {
     refuse(this.call, catalogue.authNotEnabled);
   }
-}
-
-function authRevision(context: MemberContext): number {
-  const stored = context.machine.backend.get("auth", revisionKey);
-  if (stored === undefined || stored.length !== 8) return firstRevision;
-  const view = new DataView(stored.buffer, stored.byteOffset, 8);
-  return Math.max(firstRevision, Number(view.getBigUint64(0)));
 }

@@ -46,6 +46,7 @@ import { Operation } from "../envelope.ts";
 import { catalogue, refusalOf } from "../errors.ts";
 import { responseHeader } from "../header.ts";
 import { putCostBytes } from "../quota.ts";
+import type { Refusal } from "../refusals.ts";
 import type { MemberContext } from "../seams.ts";
 import {
   checkDeleteRange,
@@ -281,15 +282,19 @@ class RangeReader extends UnaryReader implements CallWork {
     const { context, call } = this;
     if (call.ended) return;
     const job = context.machine.range(this.#request, itemsAtOnce);
-    if (job.error !== undefined) refuse(call, refusalOf(job.error));
+    if (job.error !== undefined) this.refused(refusalOf(job.error));
     else if (job.done) this.#answer(job);
     else context.runForCall(call, job, () => this.#answer(job));
   }
 
+  override refused(refusal: Refusal): void {
+    this.context.times.read("Range", this.call.startedMs, false);
+    super.refused(refusal);
+  }
+
   #answer(job: RangeJob): void {
-    const { encoder, raftTerm, counts, times } = this.context;
-    counts.ranges++;
-    times.read("Range", this.call.startedMs);
+    const { encoder, raftTerm, times } = this.context;
+    times.read("Range", this.call.startedMs, true);
     this.call.respond(encodeRangeResponse(encoder, raftTerm, job.result));
   }
 }
@@ -310,14 +315,19 @@ class TxnReader extends UnaryReader implements CallWork {
     const { context, call } = this;
     if (call.ended) return;
     const { error, result, pending } = context.machine.txnReadOnly(this.#request);
-    if (error !== undefined) refuse(call, refusalOf(error));
+    if (error !== undefined) this.refused(refusalOf(error));
     else if (pending === undefined) this.#answer(result as TxnResult);
     else context.runForCall(call, pending, () => this.#answer(result as TxnResult));
   }
 
+  override refused(refusal: Refusal): void {
+    this.context.times.read("ReadonlyTxn", this.call.startedMs, false);
+    super.refused(refusal);
+  }
+
   #answer(result: TxnResult): void {
     const { encoder, raftTerm, times } = this.context;
-    times.read("ReadonlyTxn", this.call.startedMs);
+    times.read("ReadonlyTxn", this.call.startedMs, true);
     this.call.respond(encodeTxnResponse(encoder, raftTerm, result));
   }
 }
