@@ -85,6 +85,8 @@ export class HttpEndpoints {
       if (path === `/${type}`) return getOnly(request) ?? (await this.#run(type, names, query));
       const single = names.find((name) => path === `/${type}/${name}`);
       if (single !== undefined) {
+        // What is asked for by name is not excluded.
+        query.delete("exclude");
         return getOnly(request) ?? (await this.#run(type, [single], query));
       }
     }

@@ -157,6 +157,11 @@ test("HTTP endpoints answer as etcd's", async () => {
     body: "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n",
   });
   assert.deepEqual(await get("/readyz/linearizable_read"), { status: 200, body: "ok\n" });
+  // A check that is asked for by name cannot be excluded.
+  assert.deepEqual(await get("/readyz/non_learner?verbose&exclude=non_learner"), {
+    status: 200,
+    body: "[+]non_learner ok\nok\n",
+  });
   assert.deepEqual(await get("/readyz?verbose&exclude=linearizable_read&exclude=nonsense"), {
     status: 200,
     body: "[+]data_corruption ok\n[+]serializable_read ok\n[+]non_learner ok\nok\n",

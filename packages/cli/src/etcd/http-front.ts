@@ -66,13 +66,15 @@ export class HttpFront {
     this.#anyHost = all(options.hostWhitelist);
   }
 
-  async answer(request: FrontRequest): Promise<FrontAnswer> {
-    if (request.kind === "metrics") return this.#metricsListener(request);
-    const host = request.header("host") ?? "";
+  async answer(received: FrontRequest): Promise<FrontAnswer> {
+    const { target, authority } = originForm(received.target);
+    const request = { ...received, target };
+    if (request.kind === "metrics") return redirected(request) ?? this.#metricsListener(request);
+    const host = authority ?? received.header("host") ?? "";
     if (!request.secure && !this.#allowsHost(host)) return this.#misdirected(host);
-    const cors = this.#cors(request.header("origin"));
+    const cors = this.#cors(received.header("origin"));
     if (request.method === "OPTIONS") return { status: 200, headers: cors, body: "" };
-    const answer = await this.#client(request);
+    const answer = redirected(request) ?? (await this.#client(request));
     return { ...answer, headers: { ...cors, ...answer.headers } };
   }
 
@@ -213,6 +215,45 @@ function respond(
     log.error("HTTP request failed", { target: request.target, error });
     send({ status: 500, headers: plainText, body: "Internal Server Error\n" });
   });
+}
+
+/** Whoever takes us for a proxy sends a whole URL, whose host counts then (RFC 9112 §3.2.2). */
+function originForm(target: string): { target: string; authority: string | undefined } {
+  const [, authority, rest = ""] = /^https?:\/\/([^/?]*)(.*)$/i.exec(target) ?? [];
+  if (authority === undefined) return { target, authority };
+  return { target: rest.startsWith("/") ? rest : `/${rest}`, authority };
+}
+
+const htmlEscapes: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+};
+
+/** To the path without empty and dotted parts, as Go's mux does it; undefined when it has none. */
+function redirected({ method, target }: FrontRequest): FrontAnswer | undefined {
+  const path = pathOf(target);
+  const clean = cleanPath(path);
+  if (clean === path) return undefined;
+  const location = clean + target.slice(path.length);
+  if (method !== "GET" && method !== "HEAD") {
+    return { status: 301, headers: { Location: location }, body: "" };
+  }
+  const headers = { Location: location, "Content-Type": "text/html; charset=utf-8" };
+  const href = location.replace(/[&<>"']/g, (it) => htmlEscapes[it] ?? it);
+  return { status: 301, headers, body: `<a href="${href}">Moved Permanently</a>.\n\n` };
+}
+
+function cleanPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  const isFolder = path.endsWith("/") && parts.length > 0;
+  return `/${parts.join("/")}${isFolder ? "/" : ""}`;
 }
 
 function pathOf(target: string): string {
