@@ -23,8 +23,10 @@ export interface Founding {
 /** Who the founding members are; checks that this member is one of them, with the URLs it advertises. */
 export function foundingOf(host: Host, config: MemberConfig): Founding {
   const own = ownEntry(config);
-  checkAdvertised(config, own.peerUrls, initialClusterText(config.initialCluster));
-  checkDuplicates(config);
+  const mismatch =
+    advertisedMismatch(own.name, own.peerUrls, config.initialAdvertisePeerUrls) ??
+    duplicateUrl(config.initialCluster);
+  if (mismatch !== undefined) throw new StartError(mismatch);
   const members = config.initialCluster
     .map((member) => ({
       ...member,
@@ -54,43 +56,55 @@ export function ownEntry(config: MemberConfig): InitialMember {
   );
 }
 
-/** As `--initial-cluster` spells it. */
+/** As `--initial-cluster` spells it, sorted. */
 export function initialClusterText(members: readonly InitialMember[]): string {
-  return members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`)).join(",");
+  const entries = members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`));
+  return entries.sort().join(",");
 }
 
-export function checkDuplicates({ initialCluster }: MemberConfig): void {
-  const seenUrls = new Set<string>();
-  for (const url of initialCluster.flatMap((member) => member.peerUrls)) {
-    if (seenUrls.has(url)) {
-      const spelled = initialClusterText(initialCluster);
-      throw new StartError(`initial cluster ${spelled} has duplicate url`);
-    }
-    seenUrls.add(url);
-  }
+/** Says that two members have the same URL, or one has it twice. */
+export function duplicateUrl(members: readonly InitialMember[]): string | undefined {
+  const urls = members.flatMap((member) => member.peerUrls);
+  if (new Set(urls).size === urls.length) return undefined;
+  return `initial cluster ${initialClusterText(members)} has duplicate url`;
 }
 
-function checkAdvertised(
-  config: MemberConfig,
+/** Says that the URLs of a member in `--initial-cluster` are not those that it advertises. */
+export function advertisedMismatch(
+  name: string,
   initialUrls: readonly string[],
-  spelled: string,
-): void {
-  const advertised = config.initialAdvertisePeerUrls;
-  for (const url of initialUrls) {
-    if (!advertised.includes(url)) {
-      throw new StartError(
-        `--initial-cluster has ${config.name}=${url} but missing from ` +
-          `--initial-advertise-peer-urls=${advertised.join(",")}`,
-      );
-    }
+  advertisedUrls: readonly string[],
+): string | undefined {
+  const initial = [...initialUrls].sort();
+  const advertised = [...advertisedUrls].sort();
+  const difference = urlDifference(advertised, initial);
+  if (difference === undefined) return undefined;
+  const entries = (urls: readonly string[]): string =>
+    urls.map((url) => `${name}=${url}`).join(",");
+  const notAdvertised = initial.filter((url) => !advertised.includes(url));
+  if (notAdvertised.length > 0) {
+    return (
+      `--initial-cluster has ${entries(notAdvertised)} but missing from ` +
+      `--initial-advertise-peer-urls=${advertised.join(",")} (${difference})`
+    );
   }
-  for (const url of advertised) {
-    if (!initialUrls.includes(url)) {
-      throw new StartError(
-        `--initial-advertise-peer-urls has ${url} but missing from --initial-cluster=${spelled}`,
-      );
-    }
-  }
+  const notInitial = advertised.filter((url) => !initial.includes(url));
+  return (
+    `--initial-advertise-peer-urls has ${notInitial.join(",")} but missing from ` +
+    `--initial-cluster=${entries(advertised)}`
+  );
+}
+
+/** Both sorted. What differs first, undefined when nothing does. */
+function urlDifference(a: readonly string[], b: readonly string[]): string | undefined {
+  if (a.length !== b.length) return `len(${quoted(a)}) != len(${quoted(b)})`;
+  const at = a.findIndex((url, i) => url !== b[i]);
+  if (at < 0) return undefined;
+  return `resolved urls: ${JSON.stringify(a[at])} != ${JSON.stringify(b[at])}`;
+}
+
+function quoted(urls: readonly string[]): string {
+  return `[${urls.map((url) => JSON.stringify(url)).join(" ")}]`;
 }
 
 /** Makes the folders of a member; returns whether it has a log already. */

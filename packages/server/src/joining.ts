@@ -7,7 +7,7 @@
 
 import type { Host } from "@etcd-ts/base";
 import type { Member } from "@etcd-ts/machine";
-import { checkDuplicates, initialClusterText, ownEntry, StartError } from "./bootstrap.ts";
+import { duplicateUrl, initialClusterText, ownEntry, StartError } from "./bootstrap.ts";
 import { isLower } from "./cluster-version.ts";
 import type { InitialMember, MemberConfig } from "./config.ts";
 import { minClusterVersion, ownClusterVersion } from "./config.ts";
@@ -33,7 +33,8 @@ export async function joinCluster(
   requests: PeerRequests | undefined,
 ): Promise<Joining> {
   const own = ownEntry(config);
-  checkDuplicates(config);
+  const duplicate = duplicateUrl(config.initialCluster);
+  if (duplicate !== undefined) throw new StartError(duplicate);
   const urls = othersUrls(config);
   // One that is catching up may not know of all members yet: the first whose list is ours counts.
   const isOurs = (theirs: RemoteCluster) => !(matchMembers(config, theirs) instanceof StartError);

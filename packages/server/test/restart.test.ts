@@ -150,6 +150,10 @@ test("flags that contradict each other are explained", async () => {
     /--initial-cluster has default=http:\/\/127.0.0.1:2380 but missing from/,
   );
   await assert.rejects(
+    open({ initialAdvertisePeerUrls: ["http://127.0.0.1:2380", "http://10.0.0.1:2380"] }),
+    /--initial-advertise-peer-urls has http:\/\/10.0.0.1:2380 but missing from --initial-cluster=default=http:\/\/10.0.0.1:2380,default=http:\/\/127.0.0.1:2380$/,
+  );
+  await assert.rejects(
     open({
       initialCluster: [
         { name: "default", peerUrls: ["http://127.0.0.1:2380"] },

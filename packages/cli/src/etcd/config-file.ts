@@ -128,7 +128,7 @@ export async function readConfigFile(path: string): Promise<ParsedConfig> {
   const { parse } = await import("yaml");
   let document: unknown;
   try {
-    document = parse(text, { intAsBigInt: true });
+    document = parse(text, { intAsBigInt: true, uniqueKeys: false });
   } catch (cause) {
     throw new ConfigFileError(`error converting YAML to JSON: ${(cause as Error).message}`, {
       cause,
@@ -140,17 +140,18 @@ export async function readConfigFile(path: string): Promise<ParsedConfig> {
 /** Integers as `bigint`, so that durations in nanoseconds are exact. */
 export function configOf(document: unknown): ParsedConfig {
   if (!isMap(document)) throw new ConfigFileError("error unmarshaling JSON: the file is no map");
+  const top = folded(document);
   const draft = defaultDraft();
   const given = new Set<FlagName>();
   for (const row of flagRows) {
     if (withoutKey.has(row.name)) continue;
-    take(draft, given, row, row.name, document[row.name]);
+    take(draft, given, row, row.name, top[row.name]);
   }
-  const client = section(document, "client-transport-security");
+  const client = section(top, "client-transport-security");
   takeSection(draft, given, client, clientSecurity);
-  takeSection(draft, given, section(document, "peer-transport-security"), peerSecurity);
-  takeSection(draft, given, section(document, "socket-options"), socketOptions);
-  const discovery = section(document, "discovery-config");
+  takeSection(draft, given, section(top, "peer-transport-security"), peerSecurity);
+  takeSection(draft, given, section(top, "socket-options"), socketOptions);
+  const discovery = section(top, "discovery-config");
   takeSection(draft, given, discovery, { token: "discovery-token" });
   const discoveryEndpoints = section(discovery, "client");
   takeSection(draft, given, discoveryEndpoints, discoveryClient);
@@ -174,6 +175,8 @@ function takeSection(draft: Draft, given: Set<FlagName>, from: Document, keys: S
 
 function take(draft: Draft, given: Set<FlagName>, row: FlagRow, key: string, value: unknown): void {
   if (value === undefined || value === null) return;
+  // No URLs at all are not given.
+  if (row.type.kind === "urls" && value === "") return;
   draft[row.name] = convert(row, key, value);
   given.add(row.name);
 }
@@ -210,7 +213,6 @@ function convert(row: FlagRow, key: string, value: unknown): FlagValue {
 }
 
 function urlsOf(key: string, text: string): FlagValue {
-  if (text === "") return [];
   try {
     return parseUrls(text);
   } catch (cause) {
@@ -252,7 +254,13 @@ function section(document: Document, key: string): Document {
   const found = document[key];
   if (found === undefined || found === null) return {};
   if (!isMap(found)) throw new ConfigFileError(`invalid ${key}`);
-  return found;
+  return folded(found);
+}
+
+/** The case of keys does not matter, as for Go where it reads JSON; one in lower case counts before others. */
+function folded(document: Document): Document {
+  const entries = Object.entries(document).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, value]) => [key.toLowerCase(), value]));
 }
 
 function isMap(value: unknown): value is Document {

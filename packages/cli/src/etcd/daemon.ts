@@ -346,7 +346,7 @@ export class Daemon {
   }
 }
 
-/** Flags without any of which there is no TLS, whatever the others say. */
+/** Without any of these flags there is no TLS and nothing to say about it, whatever the others are. */
 const tlsFlags: readonly FlagName[] = [
   "cert-file",
   "key-file",
@@ -357,9 +357,10 @@ const tlsFlags: readonly FlagName[] = [
   "peer-client-key-file",
   "peer-trusted-ca-file",
   "peer-auto-tls",
+  "cipher-suites",
 ];
 
-/** What has to do with certificates is loaded where there are some. */
+/** What has to do with TLS is loaded where a flag speaks of it. */
 async function tlsOf(parsed: ParsedConfig, host: NodeHost): Promise<ListenerTls> {
   if (!tlsFlags.some((name) => parsed.given.has(name))) {
     return { client: undefined, clientHttp1: undefined, peer: undefined, peerDial: undefined };

@@ -1,7 +1,7 @@
 // TLS from the flags: of the client and the peer listeners, and of the connections to other members.
 
 import type { Log } from "@etcd-ts/base";
-import type { NodeHost } from "@etcd-ts/node";
+import { knownCipherSuite, type NodeHost } from "@etcd-ts/node";
 import { quoteList } from "../shared/go-quote.ts";
 import type { Config, ParsedConfig } from "./config.ts";
 import { DialTls } from "./dial-tls.ts";
@@ -25,6 +25,11 @@ const alpnHttp1 = ["http/1.1"] as const;
 /** Rejects with `TlsFileError`, `DiskError`. */
 export async function listenerTls(parsed: ParsedConfig, host: NodeHost): Promise<ListenerTls> {
   const { config } = parsed;
+  // Told of also where nothing is encrypted, as etcd does.
+  const unknown = config["cipher-suites"].find((name) => !knownCipherSuite(name));
+  if (unknown !== undefined) {
+    throw new TlsFileError(`unexpected TLS cipher suite ${JSON.stringify(unknown)}`);
+  }
   const clientUrls = [...config["listen-client-urls"], ...config["listen-client-http-urls"]];
   const metricsUrls = config["listen-metrics-urls"];
   const client = await clientOptions(parsed, [...clientUrls, ...metricsUrls], host);

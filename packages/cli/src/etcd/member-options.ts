@@ -1,8 +1,8 @@
 import type { MemberOptions } from "@etcd-ts/server";
 import { type Config, milliseconds } from "./config.ts";
 import { parseFeatureGates } from "./feature-gates.ts";
-import { parseInitialCluster } from "./settle.ts";
-import { urlTexts } from "./url.ts";
+import { parseInitialCluster, type SettledCluster } from "./settle.ts";
+import { UrlError, urlTexts } from "./url.ts";
 
 /** What the member is told of the flags. */
 export function memberOptions(config: Config): MemberOptions {
@@ -11,7 +11,7 @@ export function memberOptions(config: Config): MemberOptions {
     name: config.name,
     dataDir: config["data-dir"],
     ...(config["wal-dir"] === "" ? {} : { walDir: config["wal-dir"] }),
-    initialCluster: parseInitialCluster(config["initial-cluster"]),
+    initialCluster: initialCluster(config),
     initialClusterToken: config["initial-cluster-token"],
     initialClusterState: config["initial-cluster-state"] === "existing" ? "existing" : "new",
     forceNewCluster: config["force-new-cluster"],
@@ -43,15 +43,17 @@ export function memberOptions(config: Config): MemberOptions {
       config["log-level"] === "debug"
         ? Number.POSITIVE_INFINITY
         : milliseconds(config["warning-unary-request-duration"]),
-    watchProgressNotifyMs: watchProgressMs(config),
+    watchProgressNotifyMs: milliseconds(config["watch-progress-notify-interval"]),
     leaseCheckpoint: gates.get("LeaseCheckpoint") ?? false,
     unsafeNoFsync: config["unsafe-no-fsync"],
   };
 }
 
-const watchProgressMsMin = 100;
-
-function watchProgressMs(config: Config): number {
-  const wanted = milliseconds(config["watch-progress-notify-interval"]);
-  return wanted === 0 ? 0 : Math.max(wanted, watchProgressMsMin);
+function initialCluster(config: Config): readonly SettledCluster[] {
+  try {
+    return parseInitialCluster(config["initial-cluster"]);
+  } catch (cause) {
+    if (!(cause instanceof UrlError)) throw cause;
+    throw new UrlError(`error setting up initial cluster: ${cause.message}`, { cause });
+  }
 }

@@ -8,10 +8,11 @@ import { formatDuration } from "../shared/go-duration.ts";
 import { splitHostPort } from "../shared/go-url.ts";
 import type { Config, ParsedConfig } from "./config.ts";
 import { flagsByName } from "./flag-table.ts";
-import { type EtcdUrl, hostnameOf, parseUrl, parseUrlList, UrlError } from "./url.ts";
+import { type EtcdUrl, hostnameOf, parseUrl, parseUrlList } from "./url.ts";
 
 /** Nanoseconds: streams between members are kept alive by something every 1.7 seconds. */
 const raftTimeoutMin = 5_000_000_000n;
+const watchProgressMin = 100_000_000n;
 
 export interface SettledCluster {
   readonly name: string;
@@ -50,6 +51,14 @@ export function settleDefaults(parsed: ParsedConfig, log: NodeLog): ParsedConfig
     log.info(`${name} increased to minimum value: ${formatDuration(raftTimeoutMin)}`);
     changes[name] = raftTimeoutMin;
   }
+  const progress = config["watch-progress-notify-interval"];
+  if (progress !== 0n && progress < watchProgressMin) {
+    log.warn("watch progress notify interval is too short; using the minimum", {
+      given: formatDuration(progress),
+      minimum: formatDuration(watchProgressMin),
+    });
+    changes["watch-progress-notify-interval"] = watchProgressMin;
+  }
   if (config["quota-backend-bytes"] === 0) changes["quota-backend-bytes"] = 2 ** 31;
   return { ...parsed, config: { ...config, ...changes } };
 }
@@ -63,7 +72,6 @@ export function parseInitialCluster(text: string): readonly SettledCluster[] {
     const equals = word.indexOf("=");
     const name = equals < 0 ? word : word.slice(0, equals);
     const url = equals < 0 ? "" : word.slice(equals + 1);
-    if (url === "") throw new UrlError(`empty URL given for ${JSON.stringify(name)}`);
     members.set(name, [...(members.get(name) ?? []), url]);
   }
   return [...members].map(([member, urls]) => ({

@@ -4,12 +4,7 @@
 
 import { statSync, writeFileSync } from "node:fs";
 import type { Host } from "@etcd-ts/base";
-import {
-  knownCipherSuite,
-  type NodeTlsServerOptions,
-  selfSignedCertificate,
-  systemText,
-} from "@etcd-ts/node";
+import { type NodeTlsServerOptions, selfSignedCertificate, systemText } from "@etcd-ts/node";
 import { fileStamps, readAuthorities, readBytes, readPair, TlsFileError } from "./pem-files.ts";
 
 export interface TlsFileOptions {
@@ -37,10 +32,6 @@ export class TlsFiles {
   /** Throws `TlsFileError`. */
   constructor(options: TlsFileOptions) {
     this.#options = options;
-    const unknown = options.cipherSuites.find((name) => !knownCipherSuite(name));
-    if (unknown !== undefined) {
-      throw new TlsFileError(`unexpected TLS cipher suite ${JSON.stringify(unknown)}`);
-    }
     if (options.trustedCaFile !== "") {
       this.#trustedCaPem = readAuthorities(options.trustedCaFile);
     }

@@ -101,6 +101,22 @@ test("JSON is YAML, an empty file says nothing, keys of sections do not count el
   assert.equal(config["self-signed-cert-validity"], 1);
 });
 
+test("of a key that comes twice the last counts, the case of keys does not, and no URLs are not given", async () => {
+  assert.equal((await read("name: a\nname: b\n")).config.name, "b");
+  const { config, given } = await read(`
+Name: folded
+NAME: first by its letters
+listen-client-urls: ""
+Client-Transport-Security:
+  Cert-File: c.pem
+`);
+  assert.equal(config.name, "folded");
+  assert.equal(config["cert-file"], "c.pem");
+  assert.deepEqual(urlTexts(config["listen-client-urls"]), ["http://localhost:2379"]);
+  assert.ok(!given.has("listen-client-urls"));
+  assert.equal((await read("NAME: a\nname: b\nNaMe: c\n")).config.name, "b");
+});
+
 test("bad URLs are said bare and by their key", async () => {
   const peer = await refusal("listen-peer-urls: foo");
   assert.ok(peer.bare);

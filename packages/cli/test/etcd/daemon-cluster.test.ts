@@ -68,8 +68,13 @@ test("a member without its quorum is told to stop, and does", () =>
     const members = await planMembers(directory, 3);
     const [first] = members as [PlannedMember, ...PlannedMember[]];
     const timeouts = ["--raft-read-timeout=1s", "--raft-write-timeout=6s"];
-    const daemon = start(clusterFlags(first, members, ...timeouts));
+    const progress = "--watch-progress-notify-interval=50ms";
+    const daemon = start(clusterFlags(first, members, ...timeouts, progress));
     await daemon.line("raft-read-timeout increased to minimum value: 5s");
+    const short = await daemon.line(
+      "watch progress notify interval is too short; using the minimum",
+    );
+    assert.deepEqual([short.level, short["given"], short["minimum"]], ["warn", "50ms", "100ms"]);
     await daemon.line("now serving peer/client/metrics");
     assert.ok(!daemon.messages().some((msg) => msg.startsWith("raft-write-timeout")));
     assert.equal((await daemon.stop()).exitCode, 0, daemon.text());

@@ -235,6 +235,7 @@ test("TLS that cannot be is one clear message", () =>
         [https, `--cert-file=${cert}`, `--key-file=${key}`, "--cipher-suites=TLS_X"],
         /^unexpected TLS cipher suite "TLS_X"$/,
       ],
+      [["--cipher-suites=TLS_Y"], /^unexpected TLS cipher suite "TLS_Y"$/],
       [["--listen-metrics-urls=https://127.0.0.1:0"], /must be provided for metrics secure url/],
       [
         ["--listen-client-http-urls=http://127.0.0.1:0"],

@@ -303,8 +303,14 @@ test("initial cluster and advertised URLs must agree", () =>
         "--initial-cluster=other=http://127.0.0.1:1",
         /^couldn't find local name "m1" in the initial cluster configuration$/,
       ],
-      ["--initial-cluster=m1=http://127.0.0.1:9", /missing from --initial-advertise-peer-urls/],
-      ["--initial-cluster=m1", /^empty URL given for "m1"$/],
+      [
+        "--initial-cluster=m1=http://127.0.0.1:9",
+        /missing from --initial-advertise-peer-urls=\S+ \(resolved urls: "\S+" != "http:\/\/127.0.0.1:9"\)$/,
+      ],
+      [
+        "--initial-cluster=m1",
+        /^error setting up initial cluster: URL scheme must be http, https, unix, or unixs: $/,
+      ],
     ];
     const failures = cases.map(([flag, text], i) =>
       failsWith(start(memberFlags(directory, `--data-dir=${directory}/${i}`, flag)), text),

@@ -3,6 +3,7 @@
 
 import type { Digests } from "@etcd-ts/base";
 import type { Member } from "@etcd-ts/machine";
+import { advertisedMismatch, duplicateUrl } from "../bootstrap.ts";
 import type { InitialMember } from "../config.ts";
 import { clusterIdOf, memberIdOf } from "../ids.ts";
 
@@ -33,8 +34,10 @@ export function restoredCluster(digests: Digests, options: ClusterOptions): Rest
       `couldn't find local name "${name}" in the initial cluster configuration`,
     );
   }
-  checkAdvertised(name, [...own.peerUrls].sort(), [...options.initialAdvertisePeerUrls].sort());
-  checkDuplicates(initialCluster);
+  const mismatch =
+    advertisedMismatch(name, own.peerUrls, options.initialAdvertisePeerUrls) ??
+    duplicateUrl(initialCluster);
+  if (mismatch !== undefined) throw new RestoreError(mismatch);
   const members = initialCluster
     .map((member) => ({
       id: memberIdOf(digests, member.peerUrls, initialClusterToken),
@@ -49,47 +52,4 @@ export function restoredCluster(digests: Digests, options: ClusterOptions): Rest
     members.map((member) => member.id),
   );
   return { clusterId, memberId: memberIdOf(digests, own.peerUrls, initialClusterToken), members };
-}
-
-function checkAdvertised(
-  name: string,
-  initial: readonly string[],
-  advertised: readonly string[],
-): void {
-  const difference = urlDifference(advertised, initial);
-  if (difference === undefined) return;
-  const notAdvertised = initial.filter((url) => !advertised.includes(url));
-  if (notAdvertised.length > 0) {
-    throw new RestoreError(
-      `--initial-cluster has ${notAdvertised.map((url) => `${name}=${url}`).join(",")} but missing from ` +
-        `--initial-advertise-peer-urls=${advertised.join(",")} (${difference})`,
-    );
-  }
-  const notInitial = advertised.filter((url) => !initial.includes(url));
-  throw new RestoreError(
-    `--initial-advertise-peer-urls has ${notInitial.join(",")} but missing from ` +
-      `--initial-cluster=${advertised.map((url) => `${name}=${url}`).join(",")}`,
-  );
-}
-
-/** Both sorted. What differs first, undefined when nothing does. */
-function urlDifference(a: readonly string[], b: readonly string[]): string | undefined {
-  if (a.length !== b.length) return `len(${quoted(a)}) != len(${quoted(b)})`;
-  const at = a.findIndex((url, i) => url !== b[i]);
-  if (at < 0) return undefined;
-  return `resolved urls: ${JSON.stringify(a[at])} != ${JSON.stringify(b[at])}`;
-}
-
-function quoted(urls: readonly string[]): string {
-  return `[${urls.map((url) => JSON.stringify(url)).join(" ")}]`;
-}
-
-function checkDuplicates(cluster: readonly InitialMember[]): void {
-  const urls = cluster.flatMap((member) => member.peerUrls);
-  if (new Set(urls).size === urls.length) return;
-  const spelled = cluster
-    .flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`))
-    .sort()
-    .join(",");
-  throw new RestoreError(`initial cluster ${spelled} has duplicate url`);
 }
