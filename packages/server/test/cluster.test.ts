@@ -115,6 +115,30 @@ test("a learner is added, listed, not ready to be promoted, and removed", async 
   await world.stop();
 });
 
+test("URLs of new members may be all that etcd takes", async () => {
+  const world = await MemberWorld.started();
+  const id = async (urls: string[], expected: string[]): Promise<bigint> => {
+    const bytes = await world.call(`${service}MemberAdd`, addRequest(urls, true));
+    const { member } = decodeMemberAddResponse(bytes);
+    assert.deepEqual(member?.peerUrls, expected);
+    return member!.id;
+  };
+  for (const [given, expected] of [
+    ["unix:///run/peer.sock", "unix:///run/peer.sock"],
+    ["unixs://x:0", "unixs://x:0"],
+    ["unix://a/b", "unix://a/b"],
+    ["http://[::1]:2", "http://[::1]:2"],
+    ["http://[fe80::1%25eth0]:2", "http://[fe80::1%25eth0]:2"],
+    ["HTTPS://A_b.c-d:443", "https://A_b.c-d:443"],
+    [" http://:1 ", "http://:1"],
+  ] as const) {
+    const request = byId(new MemberRemoveRequest(), await id([given], [expected]));
+    await world.call(`${service}MemberRemove`, encodeMemberRemoveRequest(request));
+  }
+  await id(["http://b:1", "http://a:1"], ["http://a:1", "http://b:1"]);
+  await world.stop();
+});
+
 test("changes are checked as etcd checks them", async () => {
   const world = await MemberWorld.started();
   const { memberId } = world.member;
@@ -129,6 +153,15 @@ test("changes are checked as etcd checks them", async () => {
     ["http://a%zz:1"],
     ["http://[::1:2380"],
     ["http://a:1", "http://b"],
+    ["http://a:x"],
+    ["http://a:1/"],
+    ["http://a:1?q"],
+    ["http://::1:2"],
+    ["http://a%20b:1"],
+    ["http://a b:1"],
+    ["unix://"],
+    ["unix://a:x"],
+    ["http://good:1", "unix://a b"],
   ]) {
     await assert.rejects(
       world.call(`${service}MemberAdd`, addRequest(urls, false)),

@@ -100,6 +100,7 @@ test("a downgrade goes one minor version, once", async () => {
   };
   assert.equal(await downgrade(0, "3.6"), "3.7");
   assert.equal(await downgrade(0, "3.6.0"), "3.7");
+  assert.equal(await downgrade(0, "3.6.1-rc.0+x"), "3.7");
   assert.equal(await downgrade(2, ""), "3.7");
   await assert.rejects(
     downgrade(0, "three"),

@@ -44,8 +44,8 @@ import type { MemberContext } from "../seams.ts";
 import { SnapshotStreams } from "./snapshot.ts";
 import { decodeRequest, refuse, UnaryProposal, UnaryReader } from "./unary.ts";
 
-/** `X.Y` or `X.Y.Z`, of which the patch is dropped. */
-const downgradeTarget = /^(\d+)\.(\d+)(?:\.\d+)?$/;
+/** `X.Y`, or `X.Y.Z` as semantic versioning has it, of which only the first two count. */
+const downgradeTarget = /^(\d+)\.(\d+)(?:\.\d+(?:-[\w.-]*)?(?:\+[\w.-]*)?)?$/;
 
 export class MaintenanceService {
   readonly methods: MethodTable;
