@@ -28,6 +28,7 @@ export class CompactionRunner {
   /** Wall clock seconds of the last one that finished; 0 after start. */
   lastFinishedSeconds = 0;
   readonly totalMs: Histogram = new Histogram(doublingBounds(100, 14));
+  readonly batchMs: Histogram = new Histogram(doublingBounds(1, 13));
 
   constructor(
     host: Host,
@@ -69,7 +70,11 @@ export class CompactionRunner {
         },
         failed: this.#onFailure,
       },
-      { itemCount: this.#options.compactionBatchLimit, pauseMs: this.#options.compactionSleepMs },
+      {
+        itemCount: this.#options.compactionBatchLimit,
+        pauseMs: this.#options.compactionSleepMs,
+        sliceMs: this.batchMs,
+      },
     );
   }
 

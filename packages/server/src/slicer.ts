@@ -6,6 +6,7 @@
 // A job may ask for a pause between its slices (etcd pauses compaction, so that its disk keeps up).
 
 import type { Host, Timer } from "@etcd-ts/base";
+import type { Histogram } from "./metric-types.ts";
 
 export interface Job {
   /** Does up to about `itemCount` items; true when everything is done. A throw ends the job. */
@@ -23,6 +24,8 @@ export interface SliceOptions {
   readonly itemCount?: number;
   /** Wait between two slices. */
   readonly pauseMs?: number;
+  /** Observes how long each slice took. */
+  readonly sliceMs?: Histogram;
 }
 
 const sliceMsMax = 4;
@@ -36,6 +39,7 @@ class Task {
   readonly done: JobDone;
   readonly fixedCount: number;
   readonly pauseMs: number;
+  readonly sliceMs: Histogram | undefined;
   itemCount: number;
   cancelled = false;
 
@@ -44,6 +48,7 @@ class Task {
     this.done = done;
     this.fixedCount = options.itemCount ?? 0;
     this.pauseMs = options.pauseMs ?? 0;
+    this.sliceMs = options.sliceMs;
     this.itemCount = this.fixedCount || firstItemCount;
   }
 }
@@ -122,6 +127,7 @@ export class Slicer {
       now = clock.monotonicMs();
       const took = now - before;
       if (took > this.longestStepMs) this.longestStepMs = took;
+      task.sliceMs?.observe(took);
       if (failure !== undefined) task.done.failed(failure);
       else if (finished) task.done.done();
       else this.#again(task, took);

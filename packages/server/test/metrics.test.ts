@@ -50,6 +50,7 @@ test("metrics tell requests that failed from those that did not, as etcd tells t
   }
   const compaction = new CompactionRequest();
   compaction.revision = 2n;
+  compaction.physical = true;
   const promotion = new MemberPromoteRequest();
   promotion.id = 7n;
 
@@ -84,6 +85,10 @@ test("metrics tell requests that failed from those that did not, as etcd tells t
   assert.equal(series.get("etcd_server_request_duration_seconds{Range,false}"), 1);
   assert.equal(series.get("etcd_server_request_duration_seconds{ReadonlyTxn,true}"), 1);
   assert.equal(series.get("etcd_mvcc_range_total{}"), 4);
+  for (const part of ["pause", "total"]) {
+    const name = `etcd_debugging_mvcc_db_compaction_${part}_duration_milliseconds{}`;
+    assert.equal(series.get(name), 1, name);
+  }
   assert.equal(series.get("etcd_debugging_auth_revision{}"), 1);
   assert.deepEqual(counts("server_learner_promote_failures"), {
     "etcd_server_learner_promote_failures{membership: ID not found}": 1,

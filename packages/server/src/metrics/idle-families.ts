@@ -31,7 +31,6 @@ export function idleFamilies(): MetricFamily[] {
     ["etcd_disk_wal_write_duration_seconds", "Writes to the log.", 0.001, 14],
     ["etcd_snap_fsync_duration_seconds", "Sync of a snapshot file.", 0.001, 14],
     ["etcd_debugging_snap_save_marshalling_duration_seconds", "Encoding of a snapshot.", 0.001, 14],
-    ["etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds", "A removal batch.", 1, 13],
     [
       "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
       "Compaction of the index.",

@@ -25,6 +25,11 @@ export function storeFamilies(member: Member): MetricFamily[] {
       () => compactions.lastFinishedSeconds,
     ),
     histogram(
+      "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+      "Time of a batch of a compaction.",
+      () => compactions.batchMs,
+    ),
+    histogram(
       "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
       "Time of whole compactions.",
       () => compactions.totalMs,
