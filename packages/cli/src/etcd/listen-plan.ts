@@ -120,6 +120,7 @@ function plan(url: EtcdUrl, grpc: boolean, http: boolean): PlannedListener {
 function addressOf(url: EtcdUrl): NetAddress {
   if (isUnix(url)) return { kind: "unix", path: `${url.host}${url.path}` };
   const { host, port } = splitHostPort(url.host) ?? { host: "", port: "" };
+  if (Number(port) > 65_535) throw new ListenPlanError(`listen tcp: address ${port}: invalid port`);
   return { kind: "tcp", host, port: Number(port) };
 }
 

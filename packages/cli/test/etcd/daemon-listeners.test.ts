@@ -236,6 +236,10 @@ test("TLS that cannot be is one clear message", () =>
         /^unexpected TLS cipher suite "TLS_X"$/,
       ],
       [["--cipher-suites=TLS_Y"], /^unexpected TLS cipher suite "TLS_Y"$/],
+      [
+        ["--listen-client-urls=http://127.0.0.1:99999"],
+        /^listen tcp: address 99999: invalid port$/,
+      ],
       [["--listen-metrics-urls=https://127.0.0.1:0"], /must be provided for metrics secure url/],
       [
         ["--listen-client-http-urls=http://127.0.0.1:0"],
