@@ -113,6 +113,16 @@ export class Machine {
     return readAuthRevision(this.backend);
   }
 
+  /** Ranges read so far, those of transactions included. */
+  get rangeCount(): number {
+    return this.#state.store.rangeCount;
+  }
+
+  /** Bytes of keys and values that were put so far. */
+  get putBytes(): number {
+    return this.#state.store.putBytes;
+  }
+
   // --- applying -----------------------------------------------------------------------------------
 
   /**
@@ -188,6 +198,7 @@ export class Machine {
     const state = new MachineState(this.#options);
     state.compaction.removedCount = this.#state.compaction.removedCount;
     state.store.rangeCount = this.#state.store.rangeCount;
+    state.store.putBytes = this.#state.store.putBytes;
     await openInSlices(new StateOpening(state, this.#options), pause);
     this.#state = state;
     this.#isReloading = false;
@@ -195,11 +206,6 @@ export class Machine {
   }
 
   // --- reading ------------------------------------------------------------------------------------
-
-  /** Ranges read so far, those of transactions included. */
-  get rangeCount(): number {
-    return this.#state.store.rangeCount;
-  }
 
   /**
    * Reads a range of the local state. A first slice is done at once, so a small range comes back done;

@@ -45,6 +45,8 @@ export class Store {
   isReplaced = false;
   /** Ranges read, those of transactions included. */
   rangeCount = 0;
+  /** Bytes of keys and values that were put. */
+  putBytes = 0;
   /** Changes of the open transaction so far, in order. */
   events: KvEvent[] = noEvents;
   readonly #scratchKey: Bytes = allocateBytes(revisionKeyBytes);
@@ -79,6 +81,7 @@ export class Store {
     const main = this.revision + 1;
     const sub = this.events.length;
     const { index, leases } = this;
+    this.putBytes += key.length + value.length;
     const slot = index.put(key, main, sub);
     const create = index.slots.create(slot);
     const kv = encodeKeyValue(key, create, main, index.slots.version(slot), value, leaseId);

@@ -8,7 +8,6 @@ export class StoreCounts implements MachineObserver {
   deletes = 0;
   /** Revisions with more than one change. */
   txns = 0;
-  putBytes = 0;
   readonly hashSeconds: Histogram = new Histogram(doublingBounds(0.01, 15));
   readonly hashKvSeconds: Histogram = new Histogram(doublingBounds(0.01, 15));
   readonly defragSeconds: Histogram = new Histogram(doublingBounds(0.1, 13));
@@ -29,13 +28,8 @@ export class StoreCounts implements MachineObserver {
   changed(_revision: number, events: KvEvent[]): void {
     if (events.length > 1) this.txns++;
     for (let i = 0; i < events.length; i++) {
-      const event = events[i]!;
-      if (event.type === EventType.put) {
-        this.puts++;
-        this.putBytes += event.kv.length;
-      } else {
-        this.deletes++;
-      }
+      if (events[i]!.type === EventType.put) this.puts++;
+      else this.deletes++;
     }
   }
 }

@@ -85,6 +85,7 @@ test("metrics tell requests that failed from those that did not, as etcd tells t
   assert.equal(series.get("etcd_server_request_duration_seconds{Range,false}"), 1);
   assert.equal(series.get("etcd_server_request_duration_seconds{ReadonlyTxn,true}"), 1);
   assert.equal(series.get("etcd_mvcc_range_total{}"), 4);
+  assert.equal(series.get("etcd_debugging_mvcc_total_put_size_in_bytes{}"), 2);
   for (const part of ["pause", "total"]) {
     const name = `etcd_debugging_mvcc_db_compaction_${part}_duration_milliseconds{}`;
     assert.equal(series.get(name), 1, name);

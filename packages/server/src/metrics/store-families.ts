@@ -38,7 +38,7 @@ export function storeFamilies(member: Member): MetricFamily[] {
     gauge(
       "etcd_debugging_mvcc_total_put_size_in_bytes",
       "Bytes of keys and values put.",
-      () => counts.putBytes,
+      () => machine.putBytes,
     ),
     gauge(
       "etcd_mvcc_db_open_read_transactions",
