@@ -294,7 +294,12 @@ list(
   "'default', 'stderr', 'stdout', 'systemd/journal' or file names.",
   flagTypes.uniqueYamlList,
 );
-text("log-level", "info", "'debug', 'info', 'warn', 'error', 'panic' or 'fatal'.");
+text(
+  "log-level",
+  "info",
+  "'debug', 'info', 'warn', 'error', 'panic' or 'fatal'.",
+  flagTypes.logLevel,
+);
 text("log-format", "json", "'json' or 'console'.");
 bool("enable-log-rotation", false, "Rotate the log file.");
 text(

@@ -1,6 +1,7 @@
 // The kinds of flags and how each reads its text. Messages are those of Go's flag package and of etcd's own
 // value types: they follow `invalid value "x" for flag -name: `.
 
+import { type LogLevel, logLevels } from "@etcd-ts/node";
 import { parseDuration } from "../shared/go-duration.ts";
 import { NumberError, parseBool, parseInt64, parseUint64 } from "../shared/go-number.ts";
 import { FeatureGateError, parseFeatureGates } from "./feature-gates.ts";
@@ -22,6 +23,17 @@ export interface FlagType {
 }
 
 const text: FlagType = { kind: "text", isBoolean: false, parse: (given) => given };
+
+/** In any case; no level at all leaves the default. What is none is told of when the log is opened. */
+const logLevel: FlagType = {
+  kind: "text",
+  isBoolean: false,
+  parse(given) {
+    if (given === "") return undefined;
+    const level = given.toLowerCase();
+    return isLogLevel(level) ? level : given;
+  },
+};
 
 const bool: FlagType = {
   kind: "boolean",
@@ -124,6 +136,7 @@ const uniqueYamlList: FlagType = { ...uniqueList, kind: "list" };
 
 export const flagTypes: {
   readonly text: FlagType;
+  readonly logLevel: FlagType;
   readonly bool: FlagType;
   readonly uint: FlagType;
   readonly uint32: FlagType;
@@ -141,6 +154,7 @@ export const flagTypes: {
   readonly uniqueYamlList: FlagType;
 } = {
   text,
+  logLevel,
   bool,
   uint,
   uint32,
@@ -185,4 +199,8 @@ function number<T>(read: () => T): T {
 
 function isRange(error: unknown): boolean {
   return error instanceof NumberError && error.message.endsWith("value out of range");
+}
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (logLevels as readonly string[]).includes(text);
 }

@@ -2,8 +2,8 @@
 
 import { type LogOutput, type NodeLog, nodeHost, nodeLog, systemText } from "@etcd-ts/node";
 import type { Config } from "./config.ts";
+import { isLogLevel } from "./flag-values.ts";
 import { parseRotation } from "./rotation-config.ts";
-import { isLogLevel } from "./validate.ts";
 
 /** An output cannot be used; the message is for the operator. */
 export class LogOutputError extends Error {

@@ -4,9 +4,10 @@
 import { type NodeLog, nodeLog } from "@etcd-ts/node";
 import { applyEnvironment, finish, parseCommandLine } from "./command-line.ts";
 import type { ParsedConfig } from "./config.ts";
+import { isLogLevel } from "./flag-values.ts";
 import { LogOutputError, openLog } from "./open-log.ts";
 import { unsupported } from "./unsupported.ts";
-import { isLogLevel, ValidationError, validate, validateLogFlags } from "./validate.ts";
+import { ValidationError, validate, validateLogFlags } from "./validate.ts";
 
 export type StartDecision =
   | { readonly kind: "help" }
@@ -81,6 +82,7 @@ async function check(
     if (!(error instanceof ValidationError)) throw error;
     return refuse(early, args, error.message);
   }
+  // etcd panics, with this exit status.
   if (!isLogLevel(config["log-level"])) {
     const message = `unrecognized level: ${JSON.stringify(config["log-level"])}`;
     return { kind: "bare", message, exitCode: 2 };

@@ -1,7 +1,6 @@
 // The checks that etcd makes before it starts, in its order, with its texts. The first failure counts. Two
 // groups lie outside: TLS files and retention are looked at when they are used.
 
-import { logLevels } from "@etcd-ts/node";
 import { formatDuration } from "../shared/go-duration.ts";
 import { quoteList } from "../shared/go-quote.ts";
 import type { Config, FlagName, ParsedConfig } from "./config.ts";
@@ -148,11 +147,6 @@ const checks: readonly Check[] = [
 /** Throws `ValidationError`. */
 export function validateLogFlags(config: Config): void {
   run(logChecks, config, new Set());
-}
-
-/** etcd panics at an unknown level, with exit status 2. */
-export function isLogLevel(text: string): text is (typeof logLevels)[number] {
-  return (logLevels as readonly string[]).includes(text);
 }
 
 /** Throws `ValidationError`. */

@@ -54,7 +54,10 @@ test("a boolean takes its value only behind an equals sign", () => {
   assert.deepEqual(stray, { kind: "bad-argument", message: '"false" is not a valid flag' });
 });
 
-test("numbers, durations and lists", () => {
+test("numbers, durations, levels and lists", () => {
+  assert.equal(flags("--log-level=WARN")["log-level"], "warn");
+  assert.equal(flags("--log-level=")["log-level"], "info");
+  assert.equal(flags("--log-level=Loud")["log-level"], "Loud");
   assert.equal(flags("--heartbeat-interval", "0x10")["heartbeat-interval"], 16);
   assert.equal(flags("--quota-backend-bytes=-1")["quota-backend-bytes"], -1);
   assert.equal(
