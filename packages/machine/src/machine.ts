@@ -242,10 +242,12 @@ export class Machine {
     if (known !== undefined) return HashKvJob.known(store, known);
     const wanted = revision === 0n ? store.revision : Number(revision);
     if (wanted < 0) {
-      // Nothing lies at or below a negative revision; etcd hashes the name of the bucket.
+      // Nothing lies at or below a negative revision; etcd hashes the name of the bucket. The answer repeats the
+      // revision, for which there are no numbers as low as a client may ask for.
       const hash = crc32c(0, utf8ToBytes("key"));
       const { compactRevision } = store;
-      return HashKvJob.known(store, { hash, hashRevision: wanted, compactRevision });
+      const hashRevision = Math.max(wanted, Number.MIN_SAFE_INTEGER);
+      return HashKvJob.known(store, { hash, hashRevision, compactRevision });
     }
     if (wanted < store.compactRevision) return HashKvJob.refused(store, "compacted");
     if (wanted > store.revision) return HashKvJob.refused(store, "futureRev");

@@ -66,6 +66,13 @@ test("hashes are the same after a restart", async () => {
   await world.start();
   const after = await hash();
   assert.deepEqual([after.kv.hash, after.all], [before.kv.hash, before.all]);
+  // Nothing is hashed below zero, however far.
+  const negative = new HashKVRequest();
+  for (const revision of [-1n, -(2n ** 63n)]) {
+    negative.revision = revision;
+    const bytes = await world.call(`${service}HashKV`, encodeHashKVRequest(negative));
+    assert.equal(decodeHashKVResponse(bytes).hash, 1_084_519_789);
+  }
   const early = new HashKVRequest();
   early.revision = 5n;
   await assert.rejects(

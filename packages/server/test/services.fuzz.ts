@@ -46,11 +46,18 @@ function seeds(): Uint8Array[] {
   txn.failure = [op];
   const compaction = new CompactionRequest();
   compaction.revision = 5n;
+  // The ends of what 64 bits hold; most requests have a number for their first field.
+  const lowest = new CompactionRequest();
+  lowest.revision = -(2n ** 63n);
+  const highest = new CompactionRequest();
+  highest.revision = 2n ** 63n - 1n;
   return [
     encodePutRequest(put),
     encodeRangeRequest(range),
     encodeTxnRequest(txn),
     encodeCompactionRequest(compaction),
+    encodeCompactionRequest(lowest),
+    encodeCompactionRequest(highest),
     new Uint8Array(0),
   ];
 }
