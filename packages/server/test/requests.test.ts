@@ -127,6 +127,29 @@ test("a failing backend ends the member too", async () => {
   await world.stop();
 });
 
+test("an alarm of a kind that stock members cannot carry out never enters the log", async () => {
+  const world = await MemberWorld.started();
+  const request = new AlarmRequest();
+  request.action = AlarmAction.ACTIVATE;
+  const before = world.member.machine.appliedIndex;
+  for (const kind of [3, 9, -1]) {
+    request.alarm = kind as AlarmType;
+    await refused(
+      world.call("/etcdserverpb.Maintenance/Alarm", encodeAlarmRequest(request)),
+      2,
+      "unimplemented alarm activation",
+    );
+  }
+  assert.equal(world.member.machine.appliedIndex, before);
+  // To ask for one, or to end it, does no harm.
+  for (const action of [AlarmAction.GET, AlarmAction.DEACTIVATE]) {
+    request.action = action;
+    const bytes = await world.call("/etcdserverpb.Maintenance/Alarm", encodeAlarmRequest(request));
+    assert.deepEqual(decodeAlarmResponse(bytes).alarms, []);
+  }
+  await world.stop();
+});
+
 test("over the quota puts are refused and the alarm is raised, deletes go on", async () => {
   const world = await MemberWorld.started({ quotaBackendBytes: 20_000 });
   let refusal: CallError | undefined;

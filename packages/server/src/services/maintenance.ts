@@ -1,6 +1,7 @@
 // The Maintenance service, except Snapshot, which has its own file.
 
 import {
+  AlarmAction,
   AlarmMember,
   AlarmResponse,
   alarmTypeNames,
@@ -40,6 +41,7 @@ import { Operation } from "../envelope.ts";
 import { catalogue, refusalOf } from "../errors.ts";
 import { responseHeader } from "../header.ts";
 import type { LeaderTransfers } from "../leader-transfers.ts";
+import { unknownFailure } from "../refusals.ts";
 import type { MemberContext } from "../seams.ts";
 import { SnapshotStreams } from "./snapshot.ts";
 import { decodeRequest, refuse, UnaryProposal, UnaryReader } from "./unary.ts";
@@ -110,6 +112,11 @@ export class MaintenanceService {
   #alarm(call: ServerCall, message: Uint8Array): void {
     const request = decodeRequest(call, message, decodeAlarmRequest);
     if (request === undefined) return;
+    // Stock members panic when they apply it, and again whenever they read their log.
+    if (request.action === AlarmAction.ACTIVATE && alarmTypeNames[request.alarm] === undefined) {
+      refuse(call, unknownFailure("unimplemented alarm activation"));
+      return;
+    }
     const proposal = new AlarmProposal(this.#context, call);
     this.#context.propose(Operation.alarm, encodeAlarmRequest(request), proposal);
   }
