@@ -16,7 +16,6 @@ import { Violation } from "./violation.ts";
 
 /** What an entry is: its term and everything up to it, as one number. */
 interface Seen {
-  readonly index: number;
   readonly term: number;
   readonly digest: number;
   readonly previousTerm: number;
@@ -35,8 +34,8 @@ interface Logbook {
 }
 
 export class RaftCheck {
-  /** By `index/term`. */
-  readonly #entries = new Map<string, Seen>();
+  /** By index, and of one index for each term. */
+  readonly #entries: Seen[][] = [];
   /** Terms of committed entries by index. */
   readonly #committed: number[] = [];
   readonly #committedBy: string[] = [];
@@ -136,14 +135,19 @@ export class RaftCheck {
 
   #enter(name: string, entry: Entry, previousTerm: number): void {
     this.entryCount++;
-    const id = `${entry.index}/${entry.term}`;
+    const { index, term } = entry;
     const digest = crc32c(entry.type, entry.data);
-    const seen = this.#entries.get(id);
+    let known = this.#entries[index];
+    if (known === undefined) {
+      known = [];
+      this.#entries[index] = known;
+    }
+    const seen = known.find((it) => it.term === term);
     if (seen === undefined) {
-      const { index, term } = entry;
-      this.#entries.set(id, { index, term, digest, previousTerm });
+      known.push({ term, digest, previousTerm });
       return;
     }
+    const id = `${index}/${term}`;
     if (seen.digest !== digest) {
       throw new Violation(
         "log matching",

@@ -26,11 +26,25 @@ export type RegisterVerdict = "linearizable" | "not linearizable" | "too many op
 const openCountMax = 14;
 const configurationCountMax = 20_000;
 
-interface Configuration {
-  readonly value: string | undefined;
-  /** Bit i: the open operation in slot i has happened. */
-  readonly happened: number;
+/** An operation that may happen now. Values are numbers here: 0 is no key at all, `any` is no condition. */
+interface Open {
+  readonly requires: number;
+  readonly leaves: number;
+  /** Only reads. */
+  readonly isRead: boolean;
+  /** A deletion of unknown outcome: one is like another. */
+  readonly isLostDeletion: boolean;
 }
+
+const any = -1;
+
+/**
+ * What is possible so far, as one number: `value * slotCodes + happened`, bit i of `happened` for the open operation
+ * in slot i. Numbers, because there are thousands of them for a key with some calls of unknown outcome.
+ */
+type Configuration = number;
+
+const slotCodes = 2 ** openCountMax;
 
 export function checkRegister(operations: readonly RegisterOperation[]): {
   readonly verdict: RegisterVerdict;
@@ -57,15 +71,16 @@ export function checkRegister(operations: readonly RegisterOperation[]): {
   }
   // At equal times everything begins before anything ends: they overlap.
   points.sort((a, b) => a.ms - b.ms || Number(b.begins) - Number(a.begins) || a.order - b.order);
-  const slots: (RegisterOperation | undefined)[] = [];
+  const numbers = new Map<string | undefined, number>([[undefined, 0]]);
+  const slots: (Open | undefined)[] = [];
   const slotOf = new Map<RegisterOperation, number>();
-  let configurations: Configuration[] = [{ value: undefined, happened: 0 }];
+  let configurations: Configuration[] = [0];
   for (const { operation, begins } of points) {
     if (begins) {
       let slot = slots.indexOf(undefined);
       if (slot < 0) slot = slots.length;
       if (slot >= openCountMax) return { verdict: "too many open operations", at: operation };
-      slots[slot] = operation;
+      slots[slot] = opened(operation, numbers);
       slotOf.set(operation, slot);
       continue;
     }
@@ -79,42 +94,65 @@ export function checkRegister(operations: readonly RegisterOperation[]): {
   return { verdict: "linearizable", at: undefined };
 }
 
-/** All configurations in which the operation in `slot` has happened; its bit is free again. */
+function opened(operation: RegisterOperation, numbers: Map<string | undefined, number>): Open {
+  const { requires, leaves, returnedMs } = operation;
+  const numberOf = (value: string | undefined): number => {
+    let number = numbers.get(value);
+    if (number === undefined) {
+      number = numbers.size;
+      numbers.set(value, number);
+    }
+    return number;
+  };
+  return {
+    requires: requires === undefined ? any : numberOf(requires.value),
+    leaves: leaves === undefined ? any : numberOf(leaves.value),
+    isRead: leaves === undefined,
+    isLostDeletion: returnedMs === undefined && leaves !== undefined && leaves.value === undefined,
+  };
+}
+
+/**
+ * All configurations in which the operation in `slot` has happened; its bit is free again. Two short cuts leave out
+ * nothing that matters: a read that shows the present value may as well happen at once, as it will have to and
+ * changes nothing; and of deletions that are all alike only the first that has not happened is the next to happen.
+ */
 function advance(
   from: readonly Configuration[],
-  slots: readonly (RegisterOperation | undefined)[],
+  slots: readonly (Open | undefined)[],
   slot: number,
 ): Configuration[] | undefined {
   const bit = 1 << slot;
-  const known = new Set<string>();
-  const done = new Map<string, Configuration>();
+  const known = new Set<Configuration>();
+  const done = new Set<Configuration>();
   const stack = [...from];
   while (stack.length > 0) {
-    const configuration = stack.pop() as Configuration;
-    const { value, happened } = configuration;
+    const before = stack.pop() as Configuration;
+    let happened = before & (slotCodes - 1);
+    const value = (before - happened) / slotCodes;
+    for (let i = 0; i < slots.length; i++) {
+      const it = slots[i];
+      if (it?.isRead && (it.requires === any || it.requires === value)) happened |= 1 << i;
+    }
+    const configuration = value * slotCodes + happened;
     if ((happened & bit) !== 0) {
-      const freed = { value, happened: happened & ~bit };
-      done.set(nameOf(freed), freed);
+      done.add(configuration - bit);
       continue;
     }
-    const name = nameOf(configuration);
-    if (known.has(name)) continue;
-    known.add(name);
+    if (known.has(configuration)) continue;
+    known.add(configuration);
     if (known.size > configurationCountMax) return undefined;
+    let sawLostDeletion = false;
     for (let i = 0; i < slots.length; i++) {
-      const operation = slots[i];
-      if (operation === undefined || (happened & (1 << i)) !== 0) continue;
-      const { requires, leaves } = operation;
-      if (requires !== undefined && requires.value !== value) continue;
-      stack.push({
-        value: leaves === undefined ? value : leaves.value,
-        happened: happened | (1 << i),
-      });
+      const it = slots[i];
+      if (it === undefined || it.isRead || (happened & (1 << i)) !== 0) continue;
+      if (it.requires !== any && it.requires !== value) continue;
+      if (it.isLostDeletion) {
+        if (sawLostDeletion) continue;
+        sawLostDeletion = true;
+      }
+      stack.push(it.leaves * slotCodes + (happened | (1 << i)));
     }
   }
-  return [...done.values()];
-}
-
-function nameOf({ value, happened }: Configuration): string {
-  return `${happened} ${value ?? ""}`;
+  return [...done];
 }
