@@ -11,6 +11,7 @@
 // and is dead after the crash.
 
 import {
+  allocateBytes,
   type Bytes,
   type Disk,
   type DiskDone,
@@ -372,7 +373,9 @@ export class DiskPort implements Disk {
   }
 
   requireSpace(path: string, moreBytes: number): void {
-    if (this.disk.usedBytes() + moreBytes > this.disk.capacityBytes) {
+    const { capacityBytes } = this.disk;
+    if (capacityBytes === Number.POSITIVE_INFINITY) return;
+    if (this.disk.usedBytes() + moreBytes > capacityBytes) {
       throw new DiskError("no-space", path, `${path}: no space left on device`);
     }
   }
@@ -498,7 +501,7 @@ function moveNames(names: Names, from: string, to: string): void {
 function joined(parts: readonly Bytes[]): Bytes {
   let size = 0;
   for (const part of parts) size += part.length;
-  const bytes = new Uint8Array(size);
+  const bytes = allocateBytes(size);
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);

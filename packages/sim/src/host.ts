@@ -67,10 +67,8 @@ export class SimHost implements Host {
       wallMs: () => epochMs + world.nowMs + this.wallOffsetMs,
     };
     this.timers = {
-      after: (delayMs: number, fire: () => void): Timer => {
-        const event = world.after(Math.max(0, delayMs) / rate + timerSlackMs, fire, gate);
-        return { cancel: () => world.cancel(event) };
-      },
+      after: (delayMs: number, fire: () => void): Timer =>
+        world.after(Math.max(0, delayMs) / rate + timerSlackMs, fire, gate),
       soon: (run: () => void): void => {
         world.after(0, run, gate);
       },

@@ -12,12 +12,23 @@
 
 import { SeededRandom } from "@etcd-ts/base";
 
-export interface Event {
+export class Event {
   atMs: number;
   sequence: number;
   /** Undefined once it is cancelled. */
   run: (() => void) | undefined;
   readonly gate: Gate | undefined;
+
+  constructor(atMs: number, sequence: number, run: () => void, gate: Gate | undefined) {
+    this.atMs = atMs;
+    this.sequence = sequence;
+    this.run = run;
+    this.gate = gate;
+  }
+
+  cancel(): void {
+    this.run = undefined; // dropped when its time comes
+  }
 }
 
 /** What stands before the events of one machine. */
@@ -35,7 +46,11 @@ const scratchWords = new Int32Array(scratch.buffer);
 export class World {
   readonly seed: number;
   readonly random: SeededRandom;
+  /** A heap. */
   readonly #queue: Event[] = [];
+  /** Events without a delay, about half of all: they come in their order by themselves. From `#dueFirst` on. */
+  readonly #due: Event[] = [];
+  #dueFirst = 0;
   #nowMs = 0;
   #sequence = 0;
   #failure: { readonly reason: unknown } | undefined;
@@ -69,18 +84,10 @@ export class World {
 
   /** Asks for `run` in `delayMs`; 0 means after everything that is already due now. */
   after(delayMs: number, run: () => void, gate?: Gate): Event {
-    const event: Event = {
-      atMs: this.#nowMs + Math.max(0, delayMs),
-      sequence: this.#sequence++,
-      run,
-      gate,
-    };
-    push(this.#queue, event);
+    const event = new Event(this.#nowMs + Math.max(0, delayMs), this.#sequence++, run, gate);
+    if (delayMs > 0) push(this.#queue, event);
+    else this.#due.push(event);
     return event;
-  }
-
-  cancel(event: Event): void {
-    event.run = undefined; // dropped when its time comes
   }
 
   /** Something went wrong where nobody could be told: the run ends with it. */
@@ -145,9 +152,8 @@ export class World {
   /** Runs the next event; false when there is none until `endMs`. */
   #step(endMs: number): boolean {
     for (;;) {
-      const event = this.#queue[0];
-      if (event === undefined || event.atMs > endMs) return false;
-      pop(this.#queue);
+      const event = this.#next(endMs);
+      if (event === undefined) return false;
       const { run, gate } = event;
       if (run === undefined) continue;
       if (gate !== undefined) {
@@ -167,7 +173,30 @@ export class World {
       return true;
     }
   }
+
+  /** Takes the first event, unless that is later than `endMs`. */
+  #next(endMs: number): Event | undefined {
+    const due = this.#due[this.#dueFirst];
+    const queued = this.#queue[0];
+    if (due === undefined || (queued !== undefined && isBefore(queued, due))) {
+      if (queued === undefined || queued.atMs > endMs) return undefined;
+      pop(this.#queue);
+      return queued;
+    }
+    if (due.atMs > endMs) return undefined;
+    this.#dueFirst++;
+    if (this.#dueFirst === this.#due.length) {
+      this.#due.length = 0;
+      this.#dueFirst = 0;
+    } else if (this.#dueFirst === dueUsedMax) {
+      this.#due.splice(0, dueUsedMax);
+      this.#dueFirst = 0;
+    }
+    return due;
+  }
 }
+
+const dueUsedMax = 1024;
 
 function isBefore(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);

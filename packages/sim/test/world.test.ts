@@ -14,7 +14,7 @@ test("events run in the order of their times, and of asking at equal times, micr
     world.after(0, () => seen.push("a's child"));
   });
   world.after(1, () => seen.push("b"));
-  world.cancel(world.after(2, () => seen.push("never")));
+  world.after(2, () => seen.push("never")).cancel();
   await world.run(10);
   assert.deepEqual(seen, ["a", "a, later", "b", "a's child", "c"]);
   assert.equal(world.nowMs, 10);
