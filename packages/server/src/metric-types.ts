@@ -56,7 +56,7 @@ export class LabelledCounts {
   }
 
   add(amount: number, ...labels: readonly string[]): void {
-    const key = labels.join("\0");
+    const key = labels.length === 1 ? labels[0]! : labels.join("\0");
     let cell = this.#counts.get(key);
     if (cell === undefined) {
       if (this.#counts.size >= this.#seriesMax) {

@@ -55,12 +55,17 @@ export const lastChunk: Bytes = keyToBytes("0\r\n\r\n");
 
 /** A chunk, in one part or three. `data` must not be empty: that would end the body. */
 export function encodeChunk(data: Bytes): readonly Bytes[] {
-  const size = keyToBytes(`${data.length.toString(16)}\r\n`);
-  if (data.length > joinedBytesMax) return [size, data, crlf];
-  const whole = allocateBytes(size.length + data.length + 2);
-  whole.set(size, 0);
-  whole.set(data, size.length);
-  whole.set(crlf, size.length + data.length);
+  const size = data.length.toString(16);
+  if (data.length > joinedBytesMax) return [keyToBytes(`${size}\r\n`), data, crlf];
+  const whole = allocateBytes(size.length + data.length + 4);
+  let at = 0;
+  for (; at < size.length; at++) whole[at] = size.charCodeAt(at);
+  whole[at++] = 0x0d;
+  whole[at++] = 0x0a;
+  whole.set(data, at);
+  at += data.length;
+  whole[at++] = 0x0d;
+  whole[at] = 0x0a;
   return [whole];
 }
 
@@ -145,11 +150,14 @@ export class BodyDecoder {
   }
 
   #lineDone(): void {
-    const text = String.fromCharCode(...this.#line);
-    this.#line = [];
+    const line = this.#line;
     if (this.#state === "data-end") {
-      this.#state = "size";
-    } else if (this.#state === "trailer") {
+      this.#state = "size"; // the line is empty, or it would not have been taken
+      return;
+    }
+    this.#line = [];
+    const text = String.fromCharCode(...line);
+    if (this.#state === "trailer") {
       this.#trailerBytes += text.length + 2;
       if (text === "") this.#state = "done";
       else parseField(text, new Fields());

@@ -148,7 +148,8 @@ export class ClientConnection implements ConnectionHandler {
   destroy(reason = "the connection was closed"): void {
     if (this.#closed) return;
     this.#connection.destroy();
-    this.#finish(new Error(reason), true);
+    // An error nobody hears of is not made: its stack costs more than the rest.
+    this.#finish(this.#handler === undefined ? undefined : new Error(reason), true);
   }
 
   // --- from the wire ----------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ export class StreamReader {
 
 class Attempt implements ResponseHandler {
   readonly #parts: StreamReaderParts;
+  /** The peer's id, as it is printed. */
+  readonly #peer: string;
   readonly #url: PeerUrl;
   readonly #ended: (reason: string, urlFailed: boolean) => void;
   readonly #connection: ClientConnection;
@@ -117,6 +119,7 @@ class Attempt implements ResponseHandler {
   ) {
     const { context, kind, peerId } = parts;
     this.#parts = parts;
+    this.#peer = hexId(peerId);
     this.#url = url;
     this.#ended = ended;
     this.#connection = new ClientConnection({
@@ -132,7 +135,7 @@ class Attempt implements ResponseHandler {
       {
         method: "GET",
         target: `${streamPath}/${kind}/${hexId(context.own.memberId)}`,
-        fields: [...ownFields(context), ["X-Raft-To", hexId(peerId)]],
+        fields: [...ownFields(context), ["X-Raft-To", this.#peer]],
       },
       this,
     );
@@ -163,7 +166,7 @@ class Attempt implements ResponseHandler {
     context.log.info("established TCP streaming connection with remote peer", {
       "stream-reader-type": kind,
       "local-member-id": hexId(memberId),
-      "remote-peer-id": hexId(peerId),
+      "remote-peer-id": this.#peer,
       address: this.#url.text,
     });
   }
@@ -175,8 +178,8 @@ class Attempt implements ResponseHandler {
       else this.#fail("an endless answer");
       return;
     }
-    const { context, peerId, take } = this.#parts;
-    context.metrics.receivedBytes.add(part.length, hexId(peerId));
+    const { context, take } = this.#parts;
+    context.metrics.receivedBytes.add(part.length, this.#peer);
     try {
       this.#decoder.push(part, (message) => {
         if (!this.#over) take(message);

@@ -21,7 +21,8 @@ const pieceBytes = 128 * 1024;
 
 export class StreamWriter {
   readonly #context: LinkContext;
-  readonly #peerId: bigint;
+  /** The peer's id, as it is printed. */
+  readonly #peer: string;
   readonly #kind: StreamKind;
   readonly #onLost: (reason: string) => void;
   #exchange: ServerExchange | undefined;
@@ -43,7 +44,7 @@ export class StreamWriter {
     onLost: (reason: string) => void,
   ) {
     this.#context = context;
-    this.#peerId = peerId;
+    this.#peer = hexId(peerId);
     this.#kind = kind;
     this.#onLost = onLost;
   }
@@ -64,7 +65,7 @@ export class StreamWriter {
     log.info("established TCP streaming connection with remote peer", {
       "stream-writer-type": this.#kind,
       "local-member-id": hexId(own.memberId),
-      "remote-peer-id": hexId(this.#peerId),
+      "remote-peer-id": this.#peer,
     });
     return {
       onBody: () => {},
@@ -138,7 +139,7 @@ export class StreamWriter {
         this.#encodedAt = 0;
       }
     }
-    if (sentBytes > 0) this.#context.metrics.sentBytes.add(sentBytes, hexId(this.#peerId));
+    if (sentBytes > 0) this.#context.metrics.sentBytes.add(sentBytes, this.#peer);
   }
 
   #nextBatch(): Bytes | undefined {
@@ -176,7 +177,7 @@ export class StreamWriter {
     log.info("closed TCP streaming connection with remote peer", {
       "stream-writer-type": this.#kind,
       "local-member-id": hexId(own.memberId),
-      "remote-peer-id": hexId(this.#peerId),
+      "remote-peer-id": this.#peer,
     });
   }
 }
