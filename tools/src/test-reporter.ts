@@ -37,15 +37,15 @@ function count(
   event: Extract<TestEvent, { type: "test:pass" | "test:fail" }>,
 ): string | undefined {
   const { name, file, nesting, skip, todo, details } = event.data;
+  if (nesting === 0 && details.duration_ms > slowMs) {
+    tally.slow.push({ name, ms: details.duration_ms });
+  }
   if (details.type === "suite") return undefined; // its tests count, not the folder around them
   const place = file === undefined ? "" : relative(process.cwd(), plainPath(file));
   if ((skip !== undefined && skip !== false) || (todo !== undefined && todo !== false)) {
     const reason = [skip, todo].find((it) => typeof it === "string") ?? "no reason given";
     tally.skipped.push(`${name} (${place}): ${reason}`);
     return undefined;
-  }
-  if (nesting === 0 && details.duration_ms > slowMs) {
-    tally.slow.push({ name, ms: details.duration_ms });
   }
   if (event.type === "test:pass") {
     tally.passed += 1;

@@ -24,7 +24,7 @@ export { type NodeSeams, SimNode, type SimNodeOptions } from "./node.ts";
 export { type FaultKind, faultKinds, type Plan, type PlanOptions, planOf } from "./swarm/plan.ts";
 export { type RunOptions, type RunResult, runSeed } from "./swarm/run-seed.ts";
 export { Surgery } from "./swarm/surgery.ts";
-export { replayLine, runSwarm, type SwarmOptions } from "./swarm/swarm.ts";
+export { replayLine, type SwarmOptions, SwarmThreads } from "./swarm/swarm.ts";
 export { type Totals, totalsOf } from "./swarm/totals.ts";
 export { TransportRelay } from "./transport-relay.ts";
 export { DiskWeather, NetWeather, type NetWeatherOptions } from "./weather.ts";

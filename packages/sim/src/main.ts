@@ -6,10 +6,11 @@
 // Exit status 0: nothing was violated. 1: something was, and each failure is followed by the line that repeats it.
 // 2: the arguments make no sense.
 
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { type FaultKind, faultKinds, type PlanOptions } from "./swarm/plan.ts";
 import { type RunResult, runSeed } from "./swarm/run-seed.ts";
-import { replayLine, runSwarm } from "./swarm/swarm.ts";
+import { replayLine, SwarmThreads } from "./swarm/swarm.ts";
 import { totalsOf } from "./swarm/totals.ts";
 
 const usage = `usage: npm run sim -- [options]
@@ -87,11 +88,10 @@ async function many(
   let doneCount = 0;
   let failedCount = 0;
   let simulatedMs = 0;
-  const results = await runSwarm({
+  const threads = new SwarmThreads(Math.min(seedCount, jobCount ?? availableParallelism()));
+  const results = await threads.run({
     ...options,
-    firstSeed,
-    seedCount,
-    ...(jobCount === undefined ? {} : { jobCount }),
+    seeds: Array.from({ length: seedCount }, (_, i) => firstSeed + i),
     onResult: (result) => {
       doneCount++;
       simulatedMs += result.simulatedMs;
@@ -109,6 +109,7 @@ async function many(
       );
     },
   });
+  await threads.close();
   const { failed, ...totals } = totalsOf(results);
   print(JSON.stringify(totals, undefined, 1));
   const wallSeconds = (wallMs() - startMs) / 1000;

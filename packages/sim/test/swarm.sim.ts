@@ -2,48 +2,66 @@
 // virtual time and until it has recovered. And that a seed is all there is: run again, it does the same.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { faultKinds, replayLine, runSeed, runSwarm, totalsOf } from "../src/index.ts";
+import { after, before, describe, test } from "node:test";
+import { faultKinds, replayLine, runSeed, SwarmThreads, totalsOf } from "../src/index.ts";
 
 const seedCount = 300;
 const seconds = 60;
 
-test(`${seedCount} seeds of ${seconds} virtual seconds violate nothing`, async () => {
-  const results = await runSwarm({ firstSeed: 1, seedCount, seconds });
-  const totals = totalsOf(results);
-  assert.equal(
-    totals.failed.map((it) => `${it.violation}\n  ${replayLine(it.seed, { seconds })}`).join("\n"),
-    "",
-  );
-  assert.equal(totals.runCount, seedCount);
-  for (const result of results) {
-    assert.ok(result.simulatedMs >= seconds * 1000, `seed ${result.seed} took its time`);
-    assert.ok(result.revision > 1 && result.doneCount > 0, `seed ${result.seed} did something`);
-  }
-  // A swarm that passes shows nothing unless it went through what it is there for.
-  for (const kind of faultKinds) assert.ok((totals.faults[kind] ?? 0) > 10, `${kind} happened`);
-  assert.ok(totals.callCount > 100 * seedCount, `${totals.callCount} calls`);
-  assert.ok(
-    totals.unknownCount > 10 * seedCount,
-    `${totals.unknownCount} calls of unknown outcome`,
-  );
-  assert.ok(totals.leaderCount > 3 * seedCount, `${totals.leaderCount} leaders`);
-  assert.ok(totals.snapshotCount > seedCount / 3, `${totals.snapshotCount} snapshots taken over`);
-  assert.ok(totals.expiredCount > seedCount, `${totals.expiredCount} leases expired`);
-  assert.ok(totals.eventCount > 100 * seedCount, `${totals.eventCount} watched events`);
-  assert.ok(totals.comparedCount > 20 * seedCount, `${totals.comparedCount} comparisons`);
-  assert.ok(totals.operationCount > seedCount / 3, `${totals.operationCount} membership changes`);
-  assert.ok(totals.endedCount > 50, `${totals.endedCount} members ended for their disks`);
-  assert.ok(results.some((it) => it.plan.memberCount === 3));
-  assert.ok(results.some((it) => it.plan.memberCount === 5));
-});
+function seedsUpTo(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 1 + i);
+}
 
-test("the same seed does the same: a hundred of a hundred", async () => {
-  const options = { firstSeed: 1, seedCount: 100, seconds: 3 };
-  const [once, again] = [await runSwarm(options), await runSwarm({ ...options, jobCount: 1 })];
-  const fingerprints = (results: typeof once) => results.map((it) => it.fingerprint);
-  assert.deepEqual(fingerprints(again), fingerprints(once));
-  assert.equal(new Set(fingerprints(once)).size, 100, "and another seed something else");
+describe("swarms", () => {
+  let threads: SwarmThreads;
+
+  before(() => {
+    threads = new SwarmThreads();
+  });
+
+  after(() => threads.close());
+
+  test(`${seedCount} seeds of ${seconds} virtual seconds violate nothing`, async () => {
+    const results = await threads.run({ seeds: seedsUpTo(seedCount), seconds });
+    const totals = totalsOf(results);
+    assert.equal(
+      totals.failed
+        .map((it) => `${it.violation}\n  ${replayLine(it.seed, { seconds })}`)
+        .join("\n"),
+      "",
+    );
+    assert.equal(totals.runCount, seedCount);
+    for (const result of results) {
+      assert.ok(result.simulatedMs >= seconds * 1000, `seed ${result.seed} took its time`);
+      assert.ok(result.revision > 1 && result.doneCount > 0, `seed ${result.seed} did something`);
+    }
+    // A swarm that passes shows nothing unless it went through what it is there for.
+    for (const kind of faultKinds) assert.ok((totals.faults[kind] ?? 0) > 10, `${kind} happened`);
+    assert.ok(totals.callCount > 100 * seedCount, `${totals.callCount} calls`);
+    assert.ok(
+      totals.unknownCount > 10 * seedCount,
+      `${totals.unknownCount} calls of unknown outcome`,
+    );
+    assert.ok(totals.leaderCount > 3 * seedCount, `${totals.leaderCount} leaders`);
+    assert.ok(totals.snapshotCount > seedCount / 3, `${totals.snapshotCount} snapshots taken over`);
+    assert.ok(totals.expiredCount > seedCount, `${totals.expiredCount} leases expired`);
+    assert.ok(totals.eventCount > 100 * seedCount, `${totals.eventCount} watched events`);
+    assert.ok(totals.comparedCount > 20 * seedCount, `${totals.comparedCount} comparisons`);
+    assert.ok(totals.operationCount > seedCount / 3, `${totals.operationCount} membership changes`);
+    assert.ok(totals.endedCount > 50, `${totals.endedCount} members ended for their disks`);
+    assert.ok(results.some((it) => it.plan.memberCount === 3));
+    assert.ok(results.some((it) => it.plan.memberCount === 5));
+  });
+
+  test("the same seed does the same: a hundred of a hundred", async () => {
+    const seeds = seedsUpTo(100);
+    const once = await threads.run({ seeds, seconds: 3 });
+    // In another order, so that others came before it on the same thread.
+    const again = await threads.run({ seeds: seeds.toReversed(), seconds: 3 });
+    const fingerprints = (results: typeof once) => results.map((it) => it.fingerprint);
+    assert.deepEqual(fingerprints(again), fingerprints(once));
+    assert.equal(new Set(fingerprints(once)).size, 100, "and another seed something else");
+  });
 });
 
 test("a trace is the same to the byte", async () => {
