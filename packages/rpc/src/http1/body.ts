@@ -69,6 +69,9 @@ export function encodeChunk(data: Bytes): readonly Bytes[] {
   return [whole];
 }
 
+/** Sizes of more digits are read the long way. */
+const plainDigitsMax = 8;
+
 type State = "size" | "data" | "data-end" | "trailer" | "done";
 
 export class BodyDecoder {
@@ -125,6 +128,35 @@ export class BodyDecoder {
   }
 
   #readLine(bytes: Bytes, position: number): number {
+    const behind = this.#readPlainLine(bytes, position);
+    return behind < 0 ? this.#readAnyLine(bytes, position) : behind;
+  }
+
+  /**
+   * Around each message between members stand two lines that are as plain as they can be: a few digits, and nothing.
+   * Gives the position behind such a line when all of it is here, else -1.
+   */
+  #readPlainLine(bytes: Bytes, position: number): number {
+    if (this.#state === "trailer" || this.#sawCr || this.#line.length > 0) return -1;
+    let at = position;
+    let size = 0;
+    if (this.#state === "size") {
+      const digitsMax = Math.min(plainDigitsMax, this.#limits.chunkLineBytesMax);
+      const end = Math.min(bytes.length, position + digitsMax);
+      for (; at < end; at++) {
+        const digit = hexDigitOf(bytes[at]!);
+        if (digit < 0) break;
+        size = size * 16 + digit;
+      }
+      if (at === position) return -1;
+    }
+    if (bytes[at] !== 0x0d || bytes[at + 1] !== 0x0a) return -1;
+    if (this.#state === "data-end") this.#state = "size";
+    else this.#sizeIs(size);
+    return at + 2;
+  }
+
+  #readAnyLine(bytes: Bytes, position: number): number {
     const bytesMax =
       this.#state === "trailer"
         ? this.#limits.trailerBytesMax - this.#trailerBytes
@@ -150,22 +182,30 @@ export class BodyDecoder {
   }
 
   #lineDone(): void {
-    const line = this.#line;
-    if (this.#state === "data-end") {
-      this.#state = "size"; // the line is empty, or it would not have been taken
-      return;
-    }
+    const text = String.fromCharCode(...this.#line);
     this.#line = [];
-    const text = String.fromCharCode(...line);
-    if (this.#state === "trailer") {
+    if (this.#state === "data-end") {
+      this.#state = "size";
+    } else if (this.#state === "trailer") {
       this.#trailerBytes += text.length + 2;
       if (text === "") this.#state = "done";
       else parseField(text, new Fields());
     } else {
       const match = /^([0-9A-Fa-f]{1,13})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/.exec(text);
       if (match === null) throw new Http1Error(400, "malformed chunk size");
-      this.#left = Number.parseInt(match[1]!, 16);
-      this.#state = this.#left === 0 ? "trailer" : "data";
+      this.#sizeIs(Number.parseInt(match[1]!, 16));
     }
   }
+
+  #sizeIs(bytes: number): void {
+    this.#left = bytes;
+    this.#state = bytes === 0 ? "trailer" : "data";
+  }
+}
+
+/** -1: none. */
+function hexDigitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

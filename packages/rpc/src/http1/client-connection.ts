@@ -221,12 +221,14 @@ export class ClientConnection implements ConnectionHandler {
     }
     const body = this.#body;
     if (this.#closed) return bytes.length; // by the handler
-    position = body.push(bytes, position, (part) => {
-      if (!this.#closed) this.#handler?.onBody(part);
-    });
+    position = body.push(bytes, position, this.#onPart);
     if (body.isDone && !this.#closed) this.#answerDone();
     return position;
   }
+
+  readonly #onPart = (part: Bytes): void => {
+    if (!this.#closed) this.#handler?.onBody(part);
+  };
 
   #answerDone(): void {
     this.#readIdle.stop();

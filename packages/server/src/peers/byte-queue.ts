@@ -71,6 +71,10 @@ export class ByteQueue {
     this.#length -= count;
     if (this.#position < this.#parts[this.#first]!.length) return;
     this.#position = 0;
+    if (this.#parts.length === 1) {
+      this.#parts.pop(); // the usual case, without making an array
+      return;
+    }
     this.#first++;
     if (this.#first === this.#parts.length || this.#first >= 1024) {
       this.#parts.splice(0, this.#first);

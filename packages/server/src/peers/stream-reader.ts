@@ -178,17 +178,18 @@ class Attempt implements ResponseHandler {
       else this.#fail("an endless answer");
       return;
     }
-    const { context, take } = this.#parts;
-    context.metrics.receivedBytes.add(part.length, this.#peer);
+    this.#parts.context.metrics.receivedBytes.add(part.length, this.#peer);
     try {
-      this.#decoder.push(part, (message) => {
-        if (!this.#over) take(message);
-      });
+      this.#decoder.push(part, this.#onMessage);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
       this.#fail(error.message);
     }
   }
+
+  readonly #onMessage = (message: Message): void => {
+    if (!this.#over) this.#parts.take(message);
+  };
 
   onDrain(): void {}
 

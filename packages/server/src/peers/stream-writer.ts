@@ -131,7 +131,9 @@ export class StreamWriter {
       const encoded = this.#encoded;
       if (encoded === undefined) break;
       const end = Math.min(encoded.length, this.#encodedAt + pieceBytes);
-      this.#blocked = !exchange.write(encoded.subarray(this.#encodedAt, end));
+      const isWhole = this.#encodedAt === 0 && end === encoded.length;
+      const piece = isWhole ? encoded : encoded.subarray(this.#encodedAt, end);
+      this.#blocked = !exchange.write(piece);
       sentBytes += end - this.#encodedAt;
       this.#encodedAt = end;
       if (end === encoded.length) {
@@ -145,6 +147,11 @@ export class StreamWriter {
   #nextBatch(): Bytes | undefined {
     const queue = this.#queue;
     if (queue.length === 0) return undefined;
+    if (queue.length === 1) {
+      const only = queue.pop()!;
+      this.#queuedBytes -= roughBytes(only);
+      return this.#encoder!.encode(only);
+    }
     const frames: Bytes[] = [];
     let bytes = 0;
     let count = 0;
