@@ -45,6 +45,9 @@ export interface KillOptions {
   readonly progress?: (round: number, acknowledged: number) => void;
 }
 
+/** A kill with little written before it shows little: on a busy machine it waits for so many, for a while. */
+const writeCountMin = 60;
+const writeMsMax = 10_000;
 const leaseTtl = 100_000n;
 const watchMs = 30_000;
 
@@ -57,14 +60,17 @@ export async function killRounds(options: KillOptions): Promise<number> {
   try {
     for (let round = 1; round <= options.rounds; round++) {
       const client = new RawClient(server.endpoint);
+      const goal = acknowledgedBy(writers) + writeCountMin;
       const load = Promise.all(writers.map((writer) => writer.run(client)));
       await pause(20 + options.random.below(options.loadMsMax));
+      const endMs = performance.now() + writeMsMax;
+      while (acknowledgedBy(writers) < goal && performance.now() < endMs) await pause(1);
       await server.kill();
       for (const writer of writers) writer.stop();
       await load;
       client.close();
       server = await start(options, server);
-      acknowledged = writers.reduce((sum, it) => sum + it.acknowledgedCount, 0);
+      acknowledged = acknowledgedBy(writers);
       await verify(server, writers, leaseId);
       options.progress?.(round, acknowledged);
     }
@@ -72,6 +78,10 @@ export async function killRounds(options: KillOptions): Promise<number> {
     await server.kill();
   }
   return acknowledged;
+}
+
+function acknowledgedBy(writers: readonly Writer[]): number {
+  return writers.reduce((sum, it) => sum + it.acknowledgedCount, 0);
 }
 
 async function start(
