@@ -6,7 +6,7 @@
 import { relative } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
-import { endOfTests } from "./end-of-tests.ts";
+import { endOfFile, endOfTests } from "./end-of-tests.ts";
 import { emptyTally, type TestTally } from "./test-tally.ts";
 
 const slowMs = 2_000;
@@ -17,6 +17,7 @@ async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string>
   const tally = emptyTally();
   for await (const event of source) {
     if (event.type !== "test:pass" && event.type !== "test:fail") continue;
+    if (event.data.name === endOfFile) continue;
     if (event.data.name !== endOfTests) {
       const failure = count(tally, event);
       if (failure !== undefined) yield failure;
