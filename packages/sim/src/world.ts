@@ -47,7 +47,9 @@ export class World {
   readonly seed: number;
   readonly random: SeededRandom;
   /** A heap. */
-  readonly #queue: Event[] = [];
+  #queue: Event[] = [];
+  /** At this length what will never happen is taken out of it: most timers are cancelled, or their machine dies. */
+  #sweepAt = queueMin;
   /** Events without a delay, about half of all: they come in their order by themselves. From `#dueFirst` on. */
   readonly #due: Event[] = [];
   #dueFirst = 0;
@@ -85,8 +87,10 @@ export class World {
   /** Asks for `run` in `delayMs`; 0 means after everything that is already due now. */
   after(delayMs: number, run: () => void, gate?: Gate): Event {
     const event = new Event(this.#nowMs + Math.max(0, delayMs), this.#sequence++, run, gate);
-    if (delayMs > 0) push(this.#queue, event);
-    else this.#due.push(event);
+    if (delayMs > 0) {
+      push(this.#queue, event);
+      if (this.#queue.length >= this.#sweepAt) this.#sweep();
+    } else this.#due.push(event);
     return event;
   }
 
@@ -174,6 +178,12 @@ export class World {
     }
   }
 
+  #sweep(): void {
+    const left = this.#queue.filter((it) => it.run !== undefined && it.gate?.dead !== true);
+    this.#queue = left.sort((a, b) => (isBefore(a, b) ? -1 : 1)); // what is sorted is a heap
+    this.#sweepAt = Math.max(queueMin, 2 * left.length);
+  }
+
   /** Takes the first event, unless that is later than `endMs`. */
   #next(endMs: number): Event | undefined {
     const due = this.#due[this.#dueFirst];
@@ -197,6 +207,7 @@ export class World {
 }
 
 const dueUsedMax = 1024;
+const queueMin = 64;
 
 function isBefore(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);

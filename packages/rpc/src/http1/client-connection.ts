@@ -199,6 +199,7 @@ export class ClientConnection implements ConnectionHandler {
   }
 
   onClose(error: Error | undefined): void {
+    if (this.#closed) return;
     this.#finish(error ?? new Error("the connection was closed"), false);
   }
 
