@@ -6,8 +6,8 @@
 // that becomes ready: a dead endpoint among live ones costs nothing, a dead cluster costs the caller's
 // deadline and then names the last failure to connect.
 
-import { NetError, type Timer } from "@etcd-ts/base";
-import { Channel, RpcError, Status } from "@etcd-ts/rpc";
+import type { Timer } from "@etcd-ts/base";
+import { Channel, connectText, RpcError, Status } from "@etcd-ts/rpc";
 import type { Endpoint } from "./endpoint.ts";
 import type { AbortSignalLike, ClientHost, ClientOptions, ClientTlsOptions } from "./options.ts";
 
@@ -172,14 +172,7 @@ export class Balancer {
     const failed = this.#all.find((it) => it.connectError !== undefined);
     if (failed === undefined)
       return "context deadline exceeded while waiting for connections to become ready";
-    const error = failed.connectError as Error;
-    const what = !(error instanceof NetError)
-      ? "error reading server preface"
-      : error.code === "TLS"
-        ? "transport: authentication handshake failed"
-        : "transport: Error while dialing";
-    const text = JSON.stringify(`${what}: ${error.message}`);
-    return `latest balancer error: connection error: desc = ${text}`;
+    return `latest balancer error: ${connectText(failed.endpoint.address, failed.connectError)}`;
   }
 }
 
