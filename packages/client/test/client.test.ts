@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "@etcd-ts/api";
-import { bytesToUtf8 } from "@etcd-ts/base";
+import { bytesToUtf8, type Log } from "@etcd-ts/base";
 import { RpcError, Status } from "@etcd-ts/rpc";
 import { Client, type ClientOptions, mergeRange } from "../src/index.ts";
 import { FakeMember, FakeStore } from "./fake-member.ts";
@@ -110,7 +110,9 @@ test("without an endpoint a call ends at its deadline and names the reason", asy
     (error) =>
       error instanceof RpcError &&
       error.code === Status.deadlineExceeded &&
-      error.message.includes("Error while dialing"),
+      error.message ===
+        'latest balancer error: connection error: desc = "transport: Error while dialing: ' +
+          `dial tcp ${endpoint}: connect: connection refused"`,
   );
 });
 
@@ -176,14 +178,24 @@ test("tokens are fetched once, sent along, and renewed when they no longer work"
 });
 
 test("credentials do no harm where nobody asks for them", async () => {
+  const lines: unknown[] = [];
+  const log: Log = {
+    debug: () => {},
+    info: () => {},
+    warn: (_message, fields) => void lines.push(fields?.["error"]),
+    error: () => {},
+    named: () => log,
+  };
   await withCluster(
     1,
     async (client, members) => {
       await client.put("a", "1");
       await client.put("b", "2");
       assert.equal(members[0]!.count("/etcdserverpb.Auth/Authenticate"), 1);
+      const text = "etcdserver: authentication is not enabled";
+      assert.deepEqual(lines, [`rpc error: code = FailedPrecondition desc = ${text}`]);
     },
-    { credentials: { name: "ann", password: "pw" } },
+    { credentials: { name: "ann", password: "pw" }, log },
   );
 });
 
