@@ -142,7 +142,7 @@ export function tlsFailure(error: unknown): NetError | undefined {
 
 function handshakeText(code: string, error: Error): string | undefined {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `failed to verify certificate: x509: ${error.message}`;
+    return `failed to verify certificate: x509: ${otherNamesText(error as WrongName)}`;
   }
   if (code in certificateTexts) return `failed to verify certificate: ${certificateText(code)}`;
   // The other side speaks in the clear, and OpenSSL took its first bytes for the head of a record.
@@ -152,6 +152,22 @@ function handshakeText(code: string, error: Error): string | undefined {
   if (!code.startsWith("ERR_SSL_") && !code.startsWith("ERR_TLS_")) return undefined;
   const { reason } = error as { readonly reason?: unknown };
   return typeof reason === "string" ? reason : error.message;
+}
+
+/** How Node tells that a certificate is not valid for the name that was dialled. */
+interface WrongName extends Error {
+  readonly host: string;
+  readonly cert: { readonly subjectaltname?: string };
+}
+
+function otherNamesText({ host, cert }: WrongName): string {
+  const { dnsNames, ipAddresses } = alternativeNames(cert.subjectaltname ?? "");
+  const isAddress = isIP(host) !== 0;
+  const names = isAddress ? ipAddresses : dnsNames;
+  if (names.length > 0) return `certificate is valid for ${names.join(", ")}, not ${host}`;
+  return isAddress
+    ? `cannot validate certificate for ${host} because it doesn't contain any IP SANs`
+    : `certificate is not valid for any names, but wanted to match ${host}`;
 }
 
 const unknownAuthority = "x509: certificate signed by unknown authority";

@@ -46,7 +46,8 @@ export function fileStamps(paths: readonly string[]): string {
   return paths.map(fileStamp).join();
 }
 
-function readText(path: string): string {
+/** Throws `TlsFileError`. */
+export function readText(path: string): string {
   return Buffer.from(readBytes(path)).toString("utf8");
 }
 
