@@ -307,6 +307,21 @@ test("a member that cannot be reached is said so every half minute, one that ans
   assert.equal(now.length, 3);
 });
 
+test("clocks that differ by over a second are said by both members, once", async () => {
+  const world = new LinksWorld();
+  const a = await world.node(1n);
+  const b = await world.node(2n, { wallOffsetMs: 1_500 });
+  const c = await world.node(3n, { wallOffsetMs: 800 });
+  a.meets(b, c);
+  b.meets(a, c);
+  c.meets(a, b);
+  await world.run(20_000);
+  const said = world.trace.filter((line) => line.includes("prober found high clock drift"));
+  assert.equal(said.length, 2, said.join("\n"));
+  const signs = said.map((line) => /clock-drift\W+?(-?)1\.(?:499|500|501)s/.exec(line)?.[1]);
+  assert.deepEqual(signs.sort(), ["", "-"], said.join("\n"));
+});
+
 test("a stopped member lets go of everything", async () => {
   const world = new LinksWorld();
   const [a, b] = [await world.node(1n), await world.node(2n)];
