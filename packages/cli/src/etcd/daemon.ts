@@ -225,6 +225,7 @@ export class Daemon {
       ...(profiles === undefined
         ? {}
         : { profiles: (request: FrontRequest) => profiles.handle(request) }),
+      gatewayWanted: config["enable-grpc-gateway"],
       cors: config.cors,
       hostWhitelist: config["host-whitelist"],
       log: host.log,

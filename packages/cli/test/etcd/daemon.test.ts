@@ -65,6 +65,12 @@ test("a member starts, serves HTTP and stops with status 0", () =>
     const missing = await fetch(`${base}/nothing/here`);
     assert.equal(missing.status, 404);
     assert.equal(await missing.text(), "404 page not found\n");
+    const gateway = await fetch(`${base}/v3/kv/range`, { method: "POST", body: "{}" });
+    assert.equal(gateway.status, 501);
+    assert.deepEqual(await gateway.json(), {
+      code: 12,
+      message: "the JSON gateway is not supported by this version of etcd-ts; use gRPC",
+    });
     const options = await fetch(`${base}/health`, { method: "OPTIONS" });
     assert.equal(options.status, 200);
     assert.equal(await options.text(), "");
