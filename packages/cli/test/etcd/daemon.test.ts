@@ -213,8 +213,9 @@ test("a full disk is one clear reason, before and after the start", (context) =>
     try {
       const flags = memberFlags(directory, `--data-dir=${mountPoint}/data`);
       const daemon = start(flags);
-      const { exitCode } = await daemon.ended;
+      const { exitCode, stderr } = await daemon.ended;
       assert.equal(exitCode, 1);
+      assert.equal(stderr, "", "nothing but lines of the log");
       const fatal = daemon.lines.filter((line) => line.level === "fatal");
       assert.equal(fatal.length, 1, daemon.text());
       assert.match(String(fatal[0]?.["error"]), /no space left on device/);
