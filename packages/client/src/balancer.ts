@@ -6,8 +6,8 @@
 // that becomes ready: a dead endpoint among live ones costs nothing, a dead cluster costs the caller's
 // deadline and then names the last failure to connect.
 
-import { NetError, type Timer } from "@etcd-ts/base";
-import { Channel, RpcError, Status } from "@etcd-ts/rpc";
+import type { Log, Timer } from "@etcd-ts/base";
+import { Channel, connectText, RpcError, Status } from "@etcd-ts/rpc";
 import type { Endpoint } from "./endpoint.ts";
 import type { AbortSignalLike, ClientHost, ClientOptions, ClientTlsOptions } from "./options.ts";
 
@@ -44,6 +44,7 @@ export class EndpointChannel {
 
 export class Balancer {
   readonly #host: ClientHost;
+  readonly #log: Log | undefined;
   readonly #all: readonly EndpointChannel[];
   /** Calls that wait for a ready channel. */
   readonly #waiting = new Set<() => void>();
@@ -53,6 +54,7 @@ export class Balancer {
 
   constructor(endpoints: readonly Endpoint[], options: ClientOptions, host: ClientHost) {
     this.#host = host;
+    this.#log = options.log;
     this.#all = endpoints.map((it) => new EndpointChannel(it, openChannel(it, options, host)));
     // Spread the clients of one list over its members.
     this.#next = host.random.below(this.#all.length);
@@ -120,6 +122,12 @@ export class Balancer {
     for (const it of this.#all) {
       it.channel.onStateChange((state, error) => {
         if (this.#closed) return;
+        // Calls without a deadline wait in silence: whoever wonders for what turns the debug lines on.
+        this.#log?.debug("connection changed", {
+          endpoint: it.endpoint.text,
+          state,
+          ...(error === undefined ? {} : { error: connectText(it.endpoint.address, error) }),
+        });
         if (state === "ready") {
           it.connectError = undefined;
           it.readyAtMs = this.#host.clock.monotonicMs();
@@ -172,14 +180,7 @@ export class Balancer {
     const failed = this.#all.find((it) => it.connectError !== undefined);
     if (failed === undefined)
       return "context deadline exceeded while waiting for connections to become ready";
-    const error = failed.connectError as Error;
-    const what = !(error instanceof NetError)
-      ? "error reading server preface"
-      : error.code === "TLS"
-        ? "transport: authentication handshake failed"
-        : "transport: Error while dialing";
-    const text = JSON.stringify(`${what}: ${error.message}`);
-    return `latest balancer error: connection error: desc = ${text}`;
+    return `latest balancer error: ${connectText(failed.endpoint.address, failed.connectError)}`;
   }
 }
 

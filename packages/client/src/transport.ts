@@ -86,7 +86,13 @@ export class Transport {
     const deadlineMs =
       options.timeoutMs === undefined ? undefined : this.deadlineMs(options.timeoutMs);
     await this.#ensureToken(deadlineMs, signal);
-    const at = await this.#ready(deadlineMs, signal);
+    const at = await this.#balancer.ready(deadlineMs, signal).catch((error: unknown) => {
+      if (error instanceof RpcError && error.code === Status.deadlineExceeded) {
+        const text = rpcErrorText(error);
+        this.#options.log?.error("streamer failed to create ClientStream", { error: text });
+      }
+      throw error;
+    });
     const metadata: Metadata = options.requireLeader
       ? [...this.#metadata(), ["hasleader", "true"]]
       : this.#metadata();
@@ -200,14 +206,12 @@ export class Transport {
   async #ready(
     deadlineMs: number | undefined,
     signal: AbortSignalLike | undefined,
-    path?: string,
+    path: string,
   ): Promise<EndpointChannel> {
     try {
       return await this.#balancer.ready(deadlineMs, signal);
     } catch (error) {
-      if (error instanceof RpcError && path !== undefined) {
-        this.#logFailure(path, 0, undefined, error);
-      }
+      if (error instanceof RpcError) this.#logFailure(path, 0, undefined, error);
       throw error;
     }
   }
@@ -248,9 +252,6 @@ export class Transport {
     } catch (error) {
       if (!(error instanceof Error) || error.message !== authNotEnabledText) throw error;
       // Nobody has to say who they are here.
-      this.#options.log?.warn("clientv3/retry_interceptor: getToken failed", {
-        error: error.message,
-      });
       this.#token = undefined;
     }
     this.#tokenSettled = true;

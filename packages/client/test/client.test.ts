@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { ApiError } from "@etcd-ts/api";
-import { bytesToUtf8 } from "@etcd-ts/base";
+import { bytesToUtf8, type Log, type LogFields } from "@etcd-ts/base";
 import { RpcError, Status } from "@etcd-ts/rpc";
 import { Client, type ClientOptions, mergeRange } from "../src/index.ts";
 import { FakeMember, FakeStore } from "./fake-member.ts";
@@ -110,8 +111,46 @@ test("without an endpoint a call ends at its deadline and names the reason", asy
     (error) =>
       error instanceof RpcError &&
       error.code === Status.deadlineExceeded &&
-      error.message.includes("Error while dialing"),
+      error.message ===
+        'latest balancer error: connection error: desc = "transport: Error while dialing: ' +
+          `dial tcp ${endpoint}: connect: connection refused"`,
   );
+});
+
+test("with a log at the level debug it is told what a call waits for", async () => {
+  const store = new FakeStore();
+  const member = new FakeMember(store);
+  await member.start();
+  const { endpoint } = member;
+  const lines: LogFields[] = [];
+  const log: Log = {
+    debug: (message, fields) => void lines.push({ message, ...fields }),
+    info: () => {},
+    warn: () => {},
+    error: () => {},
+    named: () => log,
+  };
+  const dead = "127.0.0.1:1";
+  await using client = new Client({ endpoints: [dead, endpoint], log });
+  await client.put("a", "1");
+  const reason = "dial tcp 127.0.0.1:1: connect: connection refused";
+  const message = "connection changed";
+  const failed = {
+    message,
+    endpoint: dead,
+    state: "failed",
+    error: `connection error: desc = "transport: Error while dialing: ${reason}"`,
+  };
+  while (!lines.some((it) => it["state"] === "failed")) await turn();
+  assert.deepEqual(
+    lines.find((it) => it["state"] === "failed"),
+    failed,
+  );
+  assert.deepEqual(
+    lines.find((it) => it["state"] === "ready"),
+    { message, endpoint, state: "ready" },
+  );
+  await member.stop();
 });
 
 test("a signal rejects a call with its reason, waiting or running", async () => {
@@ -176,14 +215,24 @@ test("tokens are fetched once, sent along, and renewed when they no longer work"
 });
 
 test("credentials do no harm where nobody asks for them", async () => {
+  const lines: unknown[] = [];
+  const log: Log = {
+    debug: () => {},
+    info: () => {},
+    warn: (_message, fields) => void lines.push(fields?.["error"]),
+    error: () => {},
+    named: () => log,
+  };
   await withCluster(
     1,
     async (client, members) => {
       await client.put("a", "1");
       await client.put("b", "2");
       assert.equal(members[0]!.count("/etcdserverpb.Auth/Authenticate"), 1);
+      const text = "etcdserver: authentication is not enabled";
+      assert.deepEqual(lines, [`rpc error: code = FailedPrecondition desc = ${text}`]);
     },
-    { credentials: { name: "ann", password: "pw" } },
+    { credentials: { name: "ann", password: "pw" }, log },
   );
 });
 

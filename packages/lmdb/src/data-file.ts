@@ -23,7 +23,7 @@
 //             in a branch page: u48 number of the child · u16 bytes of the key · key; the first has none
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type Bytes, CorruptionError, compareBytes, emptyBytes } from "@etcd-ts/base";
+import { type Bytes, CorruptionError, compareBytes, DiskError, emptyBytes } from "@etcd-ts/base";
 import type { VisitSpans } from "@etcd-ts/machine";
 
 const headBytes = 24;
@@ -323,8 +323,11 @@ export function checkDataFile(path: string, unless: string): void {
   try {
     file = openSync(path, "r");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return;
+    const text = /^[A-Z]+: (.*), open /.exec(message)?.[1] ?? message;
+    const kind = code === "EACCES" ? "permission" : "io";
+    throw new DiskError(kind, path, `open ${path}: ${text}`, { cause: error });
   }
   let meta: Meta;
   let fileBytes: number;

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -52,6 +53,18 @@ test("a folder in the place of the data file is refused by name", async () => {
   try {
     mkdirSync(join(directory, "data.mdb"));
     await refused(directory, /not a file/);
+  } finally {
+    removeTestFolder(directory);
+  }
+});
+
+test("a data file that cannot be opened is named, with the reason", async () => {
+  const directory = makeTestFolder();
+  try {
+    const path = join(directory, "data.mdb");
+    symlinkSync(path, path);
+    const message = `open ${path}: too many symbolic links encountered`;
+    await assert.rejects(LmdbBackend.open(directory), { name: "DiskError", message });
   } finally {
     removeTestFolder(directory);
   }

@@ -272,8 +272,9 @@ export class NodeConnection implements Connection {
   readonly #onError = (error: Error): void => {
     if (this.#destroyed) return;
     const names = `${this.#network} ${this.localAddress}->${this.remoteAddress}`;
-    const what = this.#open ? `connection ${names}` : this.#dialling;
-    this.#failure ??= tlsFailure(what, error) ?? dialError(what, error);
+    this.#failure ??=
+      tlsFailure(error) ??
+      (this.#open ? netError(`connection ${names}`, error) : dialError(this.#dialling, error));
   };
 
   readonly #onClose = (): void => {
@@ -286,9 +287,14 @@ export class NodeConnection implements Connection {
 }
 
 /** Where a name has several addresses, Node tries them in turn and gives all failures: the last one counts. */
-function dialError(what: string, error: Error): NetError {
+function dialError(dialling: string, error: Error): NetError {
   const tried = error instanceof AggregateError ? (error.errors as unknown[]) : [];
-  return netError(what, tried.at(-1) ?? error);
+  const cause = (tried.at(-1) ?? error) as {
+    readonly syscall?: unknown;
+    readonly hostname?: unknown;
+  };
+  if (cause.syscall === "getaddrinfo") return netError(`dial tcp: lookup ${cause.hostname}`, cause);
+  return netError(`${dialling}: connect`, cause);
 }
 
 let dirty: NodeConnection[] = [];

@@ -233,7 +233,7 @@ function tlsServer(
     });
   });
   server.on("tlsClientError", (error, socket) => {
-    const failure = tlsFailure("tls handshake", error) ?? netError("tls handshake", error);
+    const failure = tlsFailure(error) ?? netError("tls handshake", error);
     options.onError?.(failure, false, namesOf(socket, network).remoteAddress);
     socket.destroy();
   });

@@ -30,6 +30,7 @@ const texts: Readonly<Record<string, string>> = {
   ENOSPC: "no space left on device",
   ENOTDIR: "not a directory",
   ENOTEMPTY: "directory not empty",
+  EAI_AGAIN: "server misbehaving",
   ENOTFOUND: "no such host",
   EPERM: "operation not permitted",
   EPIPE: "broken pipe",

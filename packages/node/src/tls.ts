@@ -133,27 +133,41 @@ export function clientOptions(
 }
 
 /** A failed handshake as a `NetError` with code "TLS"; system errors keep their own code. */
-export function tlsFailure(what: string, error: unknown): NetError | undefined {
+export function tlsFailure(error: unknown): NetError | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   if (typeof code !== "string") return undefined;
+  const text = handshakeText(code, error as Error);
+  return text === undefined ? undefined : new NetError("TLS", `tls: ${text}`, { cause: error });
+}
+
+function handshakeText(code: string, error: Error): string | undefined {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    const text = (error as Error).message;
-    return new NetError("TLS", `${what}: tls: failed to verify certificate: x509: ${text}`, {
-      cause: error,
-    });
+    return `failed to verify certificate: x509: ${otherNamesText(error as WrongName)}`;
   }
-  if (code in certificateTexts) {
-    const text = certificateText(code);
-    return new NetError("TLS", `${what}: tls: failed to verify certificate: ${text}`, {
-      cause: error,
-    });
+  if (code in certificateTexts) return `failed to verify certificate: ${certificateText(code)}`;
+  // The other side speaks in the clear, and OpenSSL took its first bytes for the head of a record.
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return "first record does not look like a TLS handshake";
   }
-  if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
-    const reason = (error as { reason?: unknown }).reason;
-    const text = typeof reason === "string" ? reason : (error as Error).message;
-    return new NetError("TLS", `${what}: tls: ${text}`, { cause: error });
-  }
-  return undefined;
+  if (!code.startsWith("ERR_SSL_") && !code.startsWith("ERR_TLS_")) return undefined;
+  const { reason } = error as { readonly reason?: unknown };
+  return typeof reason === "string" ? reason : error.message;
+}
+
+/** How Node tells that a certificate is not valid for the name that was dialled. */
+interface WrongName extends Error {
+  readonly host: string;
+  readonly cert: { readonly subjectaltname?: string };
+}
+
+function otherNamesText({ host, cert }: WrongName): string {
+  const { dnsNames, ipAddresses } = alternativeNames(cert.subjectaltname ?? "");
+  const isAddress = isIP(host) !== 0;
+  const names = isAddress ? ipAddresses : dnsNames;
+  if (names.length > 0) return `certificate is valid for ${names.join(", ")}, not ${host}`;
+  return isAddress
+    ? `cannot validate certificate for ${host} because it doesn't contain any IP SANs`
+    : `certificate is not valid for any names, but wanted to match ${host}`;
 }
 
 const unknownAuthority = "x509: certificate signed by unknown authority";

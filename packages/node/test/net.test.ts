@@ -72,12 +72,18 @@ test("failures read as Go's do", async () => {
     return recorder.closed;
   };
   const refused = await fails({ kind: "tcp", host: "127.0.0.1", port });
-  assert.equal(refused?.message, `dial tcp 127.0.0.1:${port}: connection refused`);
+  assert.equal(refused?.message, `dial tcp 127.0.0.1:${port}: connect: connection refused`);
   const named = await fails({ kind: "tcp", host: "localhost", port });
-  assert.match(String(named?.message), /^dial tcp localhost:\d+: connection refused$/);
+  assert.match(String(named?.message), /^dial tcp localhost:\d+: connect: connection refused$/);
   const gone = await fails({ kind: "unix", path: "/nonexistent/socket" });
   assert.ok(gone instanceof NetError);
-  assert.equal(gone.message, "dial unix /nonexistent/socket: no such file or directory");
+  assert.equal(gone.message, "dial unix /nonexistent/socket: connect: no such file or directory");
+  const nowhere = await fails({ kind: "tcp", host: "no-such-host.invalid", port });
+  // Without a name server at hand it is that one which is to blame.
+  assert.match(
+    String(nowhere?.message),
+    /^dial tcp: lookup no-such-host\.invalid: (no such host|server misbehaving)$/,
+  );
 });
 
 test("a host name is bound at its IPv4 address", async () => {

@@ -15,13 +15,14 @@ const systemTexts: ReadonlyMap<string, string> = new Map([
 
 /** The message of the UNAVAILABLE that calls get. */
 export function connectText(address: NetAddress, error: Error | undefined): string {
-  if (!(error instanceof NetError)) {
-    return `connection error: desc = "error reading server preface: ${error?.message ?? "EOF"}"`;
-  }
-  if (error.code === "TLS") {
-    return `connection error: desc = "transport: authentication handshake failed: ${error.message}"`;
-  }
-  return `connection error: desc = "transport: Error while dialing: ${dialText(address, error)}"`;
+  return `connection error: desc = ${JSON.stringify(what(address, error))}`;
+}
+
+function what(address: NetAddress, error: Error | undefined): string {
+  if (!(error instanceof NetError))
+    return `error reading server preface: ${error?.message ?? "EOF"}`;
+  if (error.code === "TLS") return `transport: authentication handshake failed: ${error.message}`;
+  return `transport: Error while dialing: ${dialText(address, error)}`;
 }
 
 function dialText(address: NetAddress, error: NetError): string {

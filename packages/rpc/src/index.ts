@@ -11,6 +11,7 @@ export type {
   UnaryHandler,
 } from "./client-types.ts";
 export { type CallType, MethodStats, TransportCounters } from "./counters.ts";
+export { connectText } from "./dial-error.ts";
 export { RpcServer } from "./server.ts";
 export type {
   RpcHost,

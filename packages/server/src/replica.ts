@@ -45,6 +45,7 @@ import { catalogue } from "./errors.ts";
 import { ForwardedProposals } from "./forwarded-proposals.ts";
 import { HandOver } from "./hand-over.ts";
 import { hexId } from "./ids.ts";
+import { LateHeartbeats } from "./late-heartbeats.ts";
 import { doublingBounds, Histogram } from "./metric-types.ts";
 import type { PeerTransport } from "./peer-transport.ts";
 import type { Proposal, Proposals, TimeoutEvidence } from "./proposals.ts";
@@ -197,7 +198,9 @@ export class Replica implements TimeoutEvidence {
       electionMs: parts.options.electionMs,
       activeSinceMs: (id) => parts.transport.activeSinceMs(id),
     });
-    this.ticker = new Ticker(parts.host, parts.options.tickMs, () => {
+    const lateHeartbeats = new LateHeartbeats(parts.host, parts.options.tickMs);
+    this.ticker = new Ticker(parts.host, parts.options.tickMs, (lateMs) => {
+      if (this.isLeader) lateHeartbeats.tick(lateMs);
       this.#tickDue = true;
       this.wake();
     });

@@ -7,7 +7,7 @@ import { doublingBounds, Histogram } from "./metric-types.ts";
 export class Ticker {
   readonly #host: Host;
   readonly #tickMs: number;
-  readonly #onTick: () => void;
+  readonly #onTick: (lateMs: number) => void;
   #timer: Timer | undefined;
   #nextMs = 0;
   /** Monotonic ms of the last tick. */
@@ -17,7 +17,7 @@ export class Ticker {
   /** Ticks that were late by more than a tick. */
   lateCount = 0;
 
-  constructor(host: Host, tickMs: number, onTick: () => void) {
+  constructor(host: Host, tickMs: number, onTick: (lateMs: number) => void) {
     this.#host = host;
     this.#tickMs = tickMs;
     this.#onTick = onTick;
@@ -47,6 +47,6 @@ export class Ticker {
     this.lastMs = now;
     this.#nextMs = Math.max(this.#nextMs + this.#tickMs, now + 1);
     this.#arm(now);
-    this.#onTick();
+    this.#onTick(lateMs);
   };
 }

@@ -59,6 +59,8 @@ export interface WalOpened {
 
 const defaultSegmentBytes = 64_000_000;
 const defaultSegmentsKept = 5;
+/** A sync that takes longer is a line in the log. */
+const slowSyncMs = 1000;
 
 /** Records that go to the disk together. */
 interface Batch {
@@ -402,7 +404,12 @@ export class Wal {
 
   #synced(startMs: number): void {
     this.#syncCount++;
-    this.#observer.synced?.(this.#host.clock.monotonicMs() - startMs);
+    const tookMs = this.#host.clock.monotonicMs() - startMs;
+    this.#observer.synced?.(tookMs);
+    if (tookMs > slowSyncMs) {
+      const took = `${(tookMs / 1000).toFixed(6)}s`;
+      this.#host.log.warn("slow fdatasync", { took, "expected-duration": "1s" });
+    }
   }
 
   #landed(batch: Batch): void {

@@ -101,6 +101,33 @@ test("all appends of a turn become one write and one sync, and call back in orde
   await wal.close();
 });
 
+test("a sync that takes more than a second is said", async () => {
+  const disk = await freshDisk();
+  const said: unknown[] = [];
+  let nowMs = 0;
+  const wal = await Wal.create(
+    {
+      ...hostOf(disk),
+      clock: { monotonicMs: () => nowMs, wallMs: () => 0 },
+      log: { ...quietLog, warn: (message, fields) => void said.push([message, fields]) },
+    },
+    directory,
+    metadata,
+    medium,
+  );
+  let syncMs = 1000;
+  disk.failWhen = (operation) => {
+    if (operation === "sync") nowMs += syncMs;
+    return undefined;
+  };
+  await append(wal, undefined, [entry(1, 1)]);
+  assert.deepEqual(said, []);
+  syncMs = 1234.5;
+  await append(wal, undefined, [entry(2, 1)]);
+  assert.deepEqual(said, [["slow fdatasync", { took: "1.234500s", "expected-duration": "1s" }]]);
+  await wal.close();
+});
+
 test("a later entry of the same index replaces what follows", async () => {
   const disk = await freshDisk();
   const wal = await Wal.create(hostOf(disk), directory, metadata, medium);

@@ -115,7 +115,8 @@ export function finish(
   given: ReadonlySet<FlagName>,
   fromFile: boolean,
 ): ParsedConfig {
-  return { config: draft as unknown as Config, given, fromFile, clientAllowedCommonNames: [] };
+  const fromFileOnly = { clientAllowedCommonNames: [], ignoredKeys: [] };
+  return { config: draft as unknown as Config, given, fromFile, ...fromFileOnly };
 }
 
 function set(draft: Draft, row: FlagRow, text: string): string | undefined {

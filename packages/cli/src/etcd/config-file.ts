@@ -1,5 +1,5 @@
 // `--config-file`: YAML (and so JSON) with the names of the flags as keys, a few of them in sections of their
-// own. Unknown keys are ignored, as etcd does. The YAML parser is loaded only here: it takes 50 ms.
+// own. Unknown keys are ignored, as etcd does, but not in silence. The YAML parser is loaded only here: it takes 50 ms.
 
 import { readFileSync } from "node:fs";
 import { systemCode, systemText } from "@etcd-ts/node";
@@ -66,6 +66,17 @@ const withoutKey: ReadonlySet<FlagName> = new Set<FlagName>([
 ]);
 
 type Section = Readonly<Record<string, FlagName>>;
+
+const topLevel: Section = Object.fromEntries(
+  flagRows.filter((it) => !withoutKey.has(it.name)).map((it) => [it.name, it.name]),
+);
+
+const sections: readonly string[] = [
+  "client-transport-security",
+  "peer-transport-security",
+  "socket-options",
+  "discovery-config",
+];
 
 const clientSecurity: Section = {
   "cert-file": "cert-file",
@@ -143,34 +154,44 @@ export function configOf(document: unknown): ParsedConfig {
   const top = folded(document);
   const draft = defaultDraft();
   const given = new Set<FlagName>();
-  for (const row of flagRows) {
-    if (withoutKey.has(row.name)) continue;
-    take(draft, given, row, row.name, top[row.name]);
-  }
-  const client = section(top, "client-transport-security");
-  takeSection(draft, given, client, clientSecurity);
-  takeSection(draft, given, section(top, "peer-transport-security"), peerSecurity);
-  takeSection(draft, given, section(top, "socket-options"), socketOptions);
-  const discovery = section(top, "discovery-config");
-  takeSection(draft, given, discovery, { token: "discovery-token" });
+  const ignoredKeys: string[] = [];
+  const takeAll = (
+    from: Document,
+    keys: Section,
+    others: readonly string[],
+    where: string,
+  ): void => {
+    for (const [key, name] of Object.entries(keys)) {
+      const row = flagsByName.get(name);
+      if (row !== undefined) take(draft, given, row, key, from[key]);
+    }
+    const isKnown = (key: string): boolean => Object.hasOwn(keys, key) || others.includes(key);
+    for (const key of Object.keys(from)) if (!isKnown(key)) ignoredKeys.push(where + key);
+  };
+  takeAll(top, topLevel, sections, "");
+  const [client, peer, sockets, discovery] = sections.map((it) => section(top, it)) as [
+    Document,
+    Document,
+    Document,
+    Document,
+  ];
+  takeAll(client, clientSecurity, ["allowed-cn"], "client-transport-security.");
+  takeAll(peer, peerSecurity, [], "peer-transport-security.");
+  takeAll(sockets, socketOptions, [], "socket-options.");
+  takeAll(discovery, { token: "discovery-token" }, ["client"], "discovery-config.");
   const discoveryEndpoints = section(discovery, "client");
-  takeSection(draft, given, discoveryEndpoints, discoveryClient);
-  takeSection(draft, given, section(discoveryEndpoints, "secure"), discoverySecure);
-  takeSection(draft, given, section(discoveryEndpoints, "auth"), discoveryAuth);
+  const inside = "discovery-config.client.";
+  takeAll(discoveryEndpoints, discoveryClient, ["secure", "auth"], inside);
+  takeAll(section(discoveryEndpoints, "secure"), discoverySecure, [], `${inside}secure.`);
+  takeAll(section(discoveryEndpoints, "auth"), discoveryAuth, [], `${inside}auth.`);
   if (draft["self-signed-cert-validity"] === 0) draft["self-signed-cert-validity"] = 1;
   const clientCns = client["allowed-cn"];
   return {
     ...finish(draft, given, true),
+    ignoredKeys,
     clientAllowedCommonNames:
       clientCns === undefined || clientCns === null ? [] : texts("allowed-cn", clientCns),
   };
-}
-
-function takeSection(draft: Draft, given: Set<FlagName>, from: Document, keys: Section): void {
-  for (const [key, name] of Object.entries(keys)) {
-    const row = flagsByName.get(name);
-    if (row !== undefined) take(draft, given, row, key, from[key]);
-  }
 }
 
 function take(draft: Draft, given: Set<FlagName>, row: FlagRow, key: string, value: unknown): void {

@@ -150,6 +150,8 @@ export interface ParsedConfig {
   readonly fromFile: boolean;
   /** Of the config file's `client-transport-security`; there is no flag for it. */
   readonly clientAllowedCommonNames: readonly string[];
+  /** Keys of the config file that stand for nothing. */
+  readonly ignoredKeys: readonly string[];
 }
 
 export function milliseconds(nanoseconds: bigint): number {

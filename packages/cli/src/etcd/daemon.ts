@@ -7,7 +7,6 @@
 // Other members reach the links from the moment in which the peer listener is bound: they must be able to
 // before anybody may find this member in the cluster.
 
-import { DiskError } from "@etcd-ts/base";
 import type { Backend } from "@etcd-ts/machine";
 import { type Http1Server, type NodeHost, serveHttp1 } from "@etcd-ts/node";
 import type { RpcServer } from "@etcd-ts/rpc";
@@ -178,17 +177,11 @@ export class Daemon {
           this.#flushPart(),
         ];
       },
-      onFailed: (error) => this.#memberFailed(error),
+      onFailed: (error) => this.#setup.onFailed("member", error),
       onRemoved: () => this.#setup.onRemoved(),
     });
     this.#member = member;
     return member;
-  }
-
-  #memberFailed(error: Error): void {
-    // LMDB's library has its own say on standard error when a write fails, without an end of line.
-    if (error instanceof DiskError && error.path.endsWith(".mdb")) process.stderr.write("\n");
-    this.#setup.onFailed("member", error);
   }
 
   /** What a turn of the replica loop answered goes out at its end, not a turn later. */
@@ -225,6 +218,7 @@ export class Daemon {
       ...(profiles === undefined
         ? {}
         : { profiles: (request: FrontRequest) => profiles.handle(request) }),
+      gatewayWanted: config["enable-grpc-gateway"],
       cors: config.cors,
       hostWhitelist: config["host-whitelist"],
       log: host.log,

@@ -11,6 +11,7 @@ export class DataDirError extends Error {
 /** Whether there is a member's log. Throws `DataDirError` when the folder cannot be used. */
 export function inspectDataDir(path: string, walDir: string, log: NodeLog): boolean {
   const names = namesIn(path);
+  warnOfPermissions(path, log);
   if (names.includes("proxy")) {
     throw new DataDirError(
       `${path} has a folder "proxy", of an etcd proxy before 3.6: remove it or choose another folder`,
@@ -31,6 +32,15 @@ export function inspectDataDir(path: string, walDir: string, log: NodeLog): bool
   }
   const logs = namesIn(walDir === "" ? `${path}/member/wal` : walDir);
   return logs.some((name) => name.endsWith(".wal"));
+}
+
+/** Everything that the cluster knows is in there, and keys of `--auto-tls`. */
+function warnOfPermissions(path: string, log: NodeLog): void {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+  if (mode === undefined || (mode & 0o077) === 0) return;
+  log.warn("check file permission", {
+    error: `others than its owner may get into ${path}, whose mode is ${(mode & 0o777).toString(8)}: 700 is recommended`,
+  });
 }
 
 /** None when there is no such folder. */

@@ -2,7 +2,7 @@
 // changed, as on the listening side, the authorities once.
 
 import type { Log, TlsClientOptions } from "@etcd-ts/base";
-import { fileStamps, readAuthorities, readPair } from "./pem-files.ts";
+import { fileStamps, readAuthorities, readPair } from "../shared/pem-files.ts";
 
 export interface DialTlsFiles {
   /** "": no certificate is shown. */

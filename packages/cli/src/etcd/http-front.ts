@@ -33,6 +33,8 @@ export interface FrontOptions {
   debugVars(): string;
   /** With `--enable-pprof`. Resolves with undefined where the path is none of a profile. */
   profiles?(request: FrontRequest): Promise<FrontAnswer | undefined>;
+  /** `--enable-grpc-gateway` was not switched off. */
+  readonly gatewayWanted: boolean;
   readonly cors: readonly string[];
   readonly hostWhitelist: readonly string[];
   readonly log: Log;
@@ -85,7 +87,7 @@ export class HttpFront {
     return (
       (await this.#options.endpoints.handle(request)) ??
       (await this.#options.profiles?.(request)) ??
-      notFound()
+      (path.startsWith("/v3/") && this.#options.gatewayWanted ? noGateway() : notFound())
     );
   }
 
@@ -263,4 +265,11 @@ function pathOf(target: string): string {
 
 function notFound(): HttpAnswer {
   return { status: 404, headers: plainText, body: "404 page not found\n" };
+}
+
+/** In the form in which the gateway reports failures; 12 is UNIMPLEMENTED. */
+function noGateway(): FrontAnswer {
+  const message = "the JSON gateway is not supported by this version of etcd-ts; use gRPC";
+  const headers = { "Content-Type": "application/json" };
+  return { status: 501, headers, body: `${JSON.stringify({ code: 12, message })}\n` };
 }

@@ -3,9 +3,9 @@
 import type { Log } from "@etcd-ts/base";
 import { knownCipherSuite, type NodeHost } from "@etcd-ts/node";
 import { quoteList } from "../shared/go-quote.ts";
+import { readPair, TlsFileError } from "../shared/pem-files.ts";
 import type { Config, ParsedConfig } from "./config.ts";
 import { DialTls } from "./dial-tls.ts";
-import { readPair, TlsFileError } from "./pem-files.ts";
 import { autoTlsFiles, type TlsFileOptions, TlsFiles } from "./tls-files.ts";
 import { type EtcdUrl, hostnameOf, isSecure } from "./url.ts";
 

@@ -116,7 +116,10 @@ async function check(
   return { kind: "start", parsed, log };
 }
 
-function warn({ config }: ParsedConfig, log: NodeLog): void {
+function warn({ config, ignoredKeys }: ParsedConfig, log: NodeLog): void {
+  for (const key of ignoredKeys) {
+    log.warn("the configuration file has a key that stands for nothing; it is ignored", { key });
+  }
   if (config["listen-client-http-urls"].length === 0) {
     log.warn(
       "Running http and grpc server on single port. This is not recommended for production.",

@@ -5,7 +5,13 @@
 import { statSync, writeFileSync } from "node:fs";
 import type { Host } from "@etcd-ts/base";
 import { type NodeTlsServerOptions, selfSignedCertificate, systemText } from "@etcd-ts/node";
-import { fileStamps, readAuthorities, readBytes, readPair, TlsFileError } from "./pem-files.ts";
+import {
+  fileStamps,
+  readAuthorities,
+  readBytes,
+  readPair,
+  TlsFileError,
+} from "../shared/pem-files.ts";
 
 export interface TlsFileOptions {
   readonly certFile: string;

@@ -9,6 +9,7 @@ import { ExitCode, Failure } from "../shared/exit.ts";
 import type { FlagSet } from "../shared/flags.ts";
 import { type LineLevel, LogLines, lineLevels } from "../shared/log-lines.ts";
 import type { Output } from "../shared/output.ts";
+import { givenEndpoints } from "./endpoints.ts";
 import { applyEnvironment, variableOf } from "./environment.ts";
 import { callFailure } from "./failures.ts";
 import { makePrinter } from "./print/make-printer.ts";
@@ -91,7 +92,7 @@ async function clientOptionsOf(
   log: Log,
   options: SessionOptions,
 ): Promise<ClientOptions> {
-  let endpoints: readonly string[] = flags.strings("endpoints").map((it) => it.trim());
+  let endpoints: readonly string[] = givenEndpoints(flags);
   const domain = flags.string("discovery-srv");
   if (domain !== "" && options.literalEndpoints !== true) {
     const { discoverEndpoints } = await import("./discovery.ts");

@@ -1,9 +1,8 @@
 // The TLS flags: files with certificates, read when the client is built.
 
-import { readFileSync } from "node:fs";
 import type { ClientTlsOptions } from "@etcd-ts/client";
-import { systemText } from "@etcd-ts/node";
 import { Failure } from "../shared/exit.ts";
+import { readPair, readText, TlsFileError } from "../shared/pem-files.ts";
 
 export interface TlsFiles {
   readonly cert: string;
@@ -26,18 +25,15 @@ export function readTlsFiles(files: TlsFiles): ClientTlsOptions | undefined {
       `KeyFile and CertFile must both be present[key: ${key}, cert: ${cert}]`,
     );
   }
-  return {
-    ...(cert === "" ? {} : { certificatePem: read(cert), keyPem: read(key) }),
-    ...(cacert === "" ? {} : { trustedCaPem: read(cacert) }),
-    ...(serverName === "" ? {} : { serverName }),
-    insecureSkipVerify,
-  };
-}
-
-function read(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return {
+      ...(cert === "" ? {} : readPair(cert, key)),
+      ...(cacert === "" ? {} : { trustedCaPem: readText(cacert) }),
+      ...(serverName === "" ? {} : { serverName }),
+      insecureSkipVerify,
+    };
   } catch (error) {
-    throw Failure.badArguments(`open ${path}: ${systemText(error)}`);
+    if (!(error instanceof TlsFileError)) throw error;
+    throw Failure.badArguments(error.message);
   }
 }

@@ -3,6 +3,7 @@
 // when it is full; then we wait a moment and go on.
 
 import { writeSync } from "node:fs";
+import { ExitCode } from "./exit.ts";
 
 /** What a program prints, as functions, so that tests can catch it. */
 export interface Output {
@@ -29,7 +30,11 @@ function writeAll(descriptor: number, data: string | Uint8Array): void {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === "EPIPE") process.exit(brokenPipeStatus);
-      if (code !== "EAGAIN") throw error;
+      if (code !== "EAGAIN") {
+        // A full disk, for one. It is said where that is still possible.
+        if (descriptor === 1) writeAll(2, `Error: standard output: ${(error as Error).message}\n`);
+        process.exit(ExitCode.error);
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

@@ -28,7 +28,7 @@ async function refusal(text: string): Promise<ConfigFileError> {
 }
 
 test("keys are the names of the flags, with YAML's types", async () => {
-  const { config, given, fromFile, clientAllowedCommonNames } = await read(`
+  const { config, given, fromFile, clientAllowedCommonNames, ignoredKeys } = await read(`
 name: from-file
 heartbeat-interval: 50
 quota-backend-bytes: -1
@@ -80,6 +80,7 @@ discovery-config:
   assert.equal(config["client-cert-auth"], true);
   assert.deepEqual(config["client-cert-allowed-hostname"], ["x.example"]);
   assert.deepEqual(clientAllowedCommonNames, ["alice"]);
+  assert.deepEqual(ignoredKeys, ["no-such-key"]);
   assert.equal(config["peer-auto-tls"], true);
   assert.deepEqual(config["peer-cert-allowed-cn"], ["a", "b"]);
   assert.equal(config["socket-reuse-address"], true);
@@ -93,10 +94,11 @@ discovery-config:
 test("JSON is YAML, an empty file says nothing, keys of sections do not count elsewhere", async () => {
   assert.equal((await read('{"name": "json", "max-txn-ops": 7}')).config["max-txn-ops"], 7);
   assert.equal((await read("")).config.name, "default");
-  const { config } = await read(
+  const { config, ignoredKeys } = await read(
     "cert-file: x\nraft-read-timeout: 1\nself-signed-cert-validity: 0\n",
   );
   assert.equal(config["cert-file"], "");
+  assert.deepEqual(ignoredKeys, ["cert-file", "raft-read-timeout"]);
   assert.equal(config["raft-read-timeout"], 5_000_000_000n);
   assert.equal(config["self-signed-cert-validity"], 1);
 });

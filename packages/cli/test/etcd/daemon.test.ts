@@ -65,6 +65,12 @@ test("a member starts, serves HTTP and stops with status 0", () =>
     const missing = await fetch(`${base}/nothing/here`);
     assert.equal(missing.status, 404);
     assert.equal(await missing.text(), "404 page not found\n");
+    const gateway = await fetch(`${base}/v3/kv/range`, { method: "POST", body: "{}" });
+    assert.equal(gateway.status, 501);
+    assert.deepEqual(await gateway.json(), {
+      code: 12,
+      message: "the JSON gateway is not supported by this version of etcd-ts; use gRPC",
+    });
     const options = await fetch(`${base}/health`, { method: "OPTIONS" });
     assert.equal(options.status, 200);
     assert.equal(await options.text(), "");
@@ -207,8 +213,9 @@ test("a full disk is one clear reason, before and after the start", (context) =>
     try {
       const flags = memberFlags(directory, `--data-dir=${mountPoint}/data`);
       const daemon = start(flags);
-      const { exitCode } = await daemon.ended;
+      const { exitCode, stderr } = await daemon.ended;
       assert.equal(exitCode, 1);
+      assert.equal(stderr, "", "nothing but lines of the log");
       const fatal = daemon.lines.filter((line) => line.level === "fatal");
       assert.equal(fatal.length, 1, daemon.text());
       assert.match(String(fatal[0]?.["error"]), /no space left on device/);

@@ -23,6 +23,7 @@ function ask(target: string, { method = "GET", kind = "client", host = "good" }:
   const front = new HttpFront({
     endpoints: endpoints as HttpEndpoints,
     metrics: () => "",
+    gatewayWanted: true,
     debugVars: () => "{}",
     cors: ["http://other:1"],
     hostWhitelist: ["good"],

@@ -63,6 +63,7 @@ const arguments_: readonly string[] = [
   "member list extra words",
   "lease list --endpoints $0",
   "lease list --endpoints $0 -w json",
+  "lease list --endpoints $0,",
   "lease timetolive 1234 --endpoints $0",
   "lease timetolive 1234 --endpoints $1 -w json",
   "lease keep-alive 1234 --endpoints $2",

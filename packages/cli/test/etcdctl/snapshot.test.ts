@@ -88,7 +88,19 @@ describe("snapshots", () => {
       late,
     ]);
     assert.equal(exit, 5);
-    assert.match(stderr, /\nError: context deadline exceeded\n$/);
+    const [created, failed, told, ...more] = stderr.split("\n");
+    assert.equal(JSON.parse(created as string).msg, "created temporary db file");
+    const { level, logger, msg, error } = JSON.parse(failed as string);
+    assert.deepEqual(
+      [level, logger, msg],
+      ["error", "client", "streamer failed to create ClientStream"],
+    );
+    assert.match(
+      error,
+      /"transport: Error while dialing: dial tcp 127\.0\.0\.1:1: connect: connection refused"$/,
+    );
+    assert.equal(told, "Error: context deadline exceeded");
+    assert.deepEqual(more, [""]);
     assert.equal(existsSync(late) || existsSync(`${late}.part`), false);
   });
 

@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
@@ -153,6 +163,24 @@ test("of a cold `put` the bundle saves a quarter at least, of a member that is s
     assert.ok(ofPut <= ofPutModules * 0.75, `put: ${ofPut} ms, modules ${ofPutModules} ms`);
     assert.ok(ofMember <= ofMemberModules * 0.67, `${ofMember} ms, modules ${ofMemberModules} ms`);
   });
+});
+
+test("output that does not get through is one line, not a trace", (t) => {
+  if (!existsSync("/dev/full")) {
+    t.skip("no /dev/full here");
+    return;
+  }
+  const full = openSync("/dev/full", "w");
+  try {
+    const { stderr, status } = spawnSync(etcdctlProgram, ["version"], {
+      encoding: "utf8",
+      stdio: ["ignore", full, "pipe"],
+    });
+    assert.equal(stderr, "Error: standard output: ENOSPC: no space left on device, write\n");
+    assert.equal(status, 1);
+  } finally {
+    closeSync(full);
+  }
 });
 
 test("the v2 API is refused in one clear line", () => {

@@ -32,7 +32,7 @@ export class PeerStatus {
     if (this.#activeSinceMs === undefined) return;
     this.#activeSinceMs = undefined;
     this.disconnectCount++;
-    this.#log.warn("peer became inactive", {
+    this.#log.warn("peer became inactive (message send to peer failed)", {
       "peer-id": hexId(this.#id),
       action: what,
       error: reason,

@@ -8,6 +8,8 @@ import type { UrlPicker } from "./peer-url.ts";
 
 const probeMs = 4000;
 const clockDifferenceMsMax = 1000;
+/** A peer that does not answer is a line of the log so often: links say only once that they broke. */
+const unhealthyMs = 30_000;
 
 export class Prober {
   readonly #context: LinkContext;
@@ -16,6 +18,8 @@ export class Prober {
   readonly #agents: Agents;
   #timer: Timer | undefined;
   #warned = false;
+  #unhealthySaidMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
 
   constructor(context: LinkContext, peerId: bigint, urls: UrlPicker) {
     this.#context = context;
@@ -29,6 +33,7 @@ export class Prober {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     this.#agents.stop();
   }
@@ -47,14 +52,31 @@ export class Prober {
         timeoutMs: idleMs,
         responseBytesMax: 4096,
       },
-      (response) => {
-        if (response === undefined || response.status !== 200) return; // the streams tell what is wrong
+      (response, error) => {
+        if (this.#stopped) return;
+        if (response?.status !== 200) {
+          this.#unhealthy(error?.message ?? `unexpected http status ${response?.status}`);
+          return;
+        }
+        this.#unhealthySaidMs = Number.NEGATIVE_INFINITY;
         const roundTripMs = clock.monotonicMs() - sentMs;
         const metrics = this.#context.metrics.roundTripSeconds;
         metrics.of(hexId(this.#peerId)).observe(roundTripMs / 1000);
         this.#compareClocks(bytesToUtf8(response.body), roundTripMs);
       },
     );
+  }
+
+  #unhealthy(error: string): void {
+    const nowMs = this.#context.host.clock.monotonicMs();
+    if (nowMs - this.#unhealthySaidMs < unhealthyMs) return;
+    this.#unhealthySaidMs = nowMs;
+    this.#context.log.warn("prober detected unhealthy status", {
+      "round-tripper-name": "ROUND_TRIPPER_RAFT_MESSAGE",
+      "remote-peer-id": hexId(this.#peerId),
+      rtt: "0s",
+      error,
+    });
   }
 
   #compareClocks(body: string, roundTripMs: number): void {

@@ -287,6 +287,41 @@ test("attempts to reach a dead member are paced", async () => {
   assert.ok(world.trace.filter((line) => line.includes("failed to open")).length <= 2);
 });
 
+test("a member that cannot be reached is said so every half minute, one that answers is not", async () => {
+  const world = new LinksWorld();
+  const a = await world.node(1n);
+  const b = await world.node(2n);
+  a.links.addPeer(2n, [urlOf(2n)]);
+  a.links.addPeer(3n, [urlOf(3n)]);
+  await world.run(70_000);
+  const said = world.trace.filter((line) => line.includes("prober detected unhealthy status"));
+  assert.equal(said.length, 3);
+  assert.ok(
+    said.every((line) => /remote-peer-id\W+3\W.*refused/.test(line)),
+    said.join("\n"),
+  );
+  a.links.stop();
+  b.links.stop();
+  await world.run(70_000);
+  const now = world.trace.filter((line) => line.includes("prober detected unhealthy status"));
+  assert.equal(now.length, 3);
+});
+
+test("clocks that differ by over a second are said by both members, once", async () => {
+  const world = new LinksWorld();
+  const a = await world.node(1n);
+  const b = await world.node(2n, { wallOffsetMs: 1_500 });
+  const c = await world.node(3n, { wallOffsetMs: 800 });
+  a.meets(b, c);
+  b.meets(a, c);
+  c.meets(a, b);
+  await world.run(20_000);
+  const said = world.trace.filter((line) => line.includes("prober found high clock drift"));
+  assert.equal(said.length, 2, said.join("\n"));
+  const signs = said.map((line) => /clock-drift\W+?(-?)1\.(?:499|500|501)s/.exec(line)?.[1]);
+  assert.deepEqual(signs.sort(), ["", "-"], said.join("\n"));
+});
+
 test("a stopped member lets go of everything", async () => {
   const world = new LinksWorld();
   const [a, b] = [await world.node(1n), await world.node(2n)];

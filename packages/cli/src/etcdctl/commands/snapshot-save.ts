@@ -21,7 +21,7 @@ export async function run(line: CommandLine, output: Output): Promise<number> {
   if (path === undefined || more.length > 0) {
     throw Failure.badArguments("snapshot save expects one argument <filename>");
   }
-  return withClient(line, output, async (session) => {
+  const body = async (session: Session): Promise<number> => {
     const { client, flags } = session;
     if (client.endpoints.length !== 1) {
       throw interrupted(
@@ -35,7 +35,8 @@ export async function run(line: CommandLine, output: Output): Promise<number> {
     output.out(`Snapshot saved at ${path}\n`);
     if (version !== "") output.out(`Server version ${version}\n`);
     return ExitCode.success;
-  });
+  };
+  return withClient(line, output, body, { logger: "client" });
 }
 
 /** Saves the snapshot and gives the version that the member told. */
@@ -51,9 +52,11 @@ async function save(
   let isOpen = true;
   try {
     log.info("created temporary db file", { path: part });
-    log.named("client").info("opened snapshot stream; downloading");
-    log.info("fetching snapshot", { endpoint: client.endpoints[0] });
-    const { bytes, version } = await download(client.maintenance.snapshot(limited), file, part);
+    const chunks = client.maintenance.snapshot(limited);
+    const { bytes, version } = await download(chunks, file, part, () => {
+      log.named("client").info("opened snapshot stream; downloading");
+      log.info("fetching snapshot", { endpoint: client.endpoints[0] });
+    });
     log.named("client").info("completed snapshot read; closing");
     log.info("fetched snapshot", {
       endpoint: client.endpoints[0],
@@ -80,7 +83,9 @@ async function download(
   chunks: AsyncIterable<SnapshotResponse>,
   file: number,
   path: string,
+  opened: () => void,
 ): Promise<{ bytes: number; version: string }> {
+  let isOpen = false;
   let bytes = 0;
   let version = "";
   // The digest at the end is over all before it; what may be its start is held back.
@@ -88,6 +93,8 @@ async function download(
   let tail = new Uint8Array(0);
   try {
     for await (const { blob, version: told } of chunks) {
+      if (!isOpen) opened();
+      isOpen = true;
       if (told !== "") version = told;
       for (let at = 0; at < blob.length; ) at += writeSync(file, blob, at);
       bytes += blob.length;

@@ -62,6 +62,8 @@ export interface NodeOptions {
   /** Name on the net; `n<id>`. */
   readonly name?: string;
   readonly answers?: PeerAnswers;
+  /** How far its clock is ahead. */
+  readonly wallOffsetMs?: number;
 }
 
 export function urlOf(id: bigint): string {
@@ -107,6 +109,7 @@ export class TestNode implements PeerSeams {
       net: world.net,
       trace: (line) => world.trace.push(line),
     });
+    host.wallOffsetMs = options.wallOffsetMs ?? 0;
     this.net = new TestNet(host);
     this.host = {
       clock: host.clock,

@@ -1,6 +1,6 @@
 // Certificate files: reading them, and what is said when one is not what it should be.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { systemText } from "@etcd-ts/node";
 
@@ -46,14 +46,18 @@ export function fileStamps(paths: readonly string[]): string {
   return paths.map(fileStamp).join();
 }
 
-function readText(path: string): string {
+/** Throws `TlsFileError`. */
+export function readText(path: string): string {
   return Buffer.from(readBytes(path)).toString("utf8");
 }
+
+/** Loaded when there is a certificate: a command of `etcdctl` in the clear does without. */
+const crypto = (): typeof import("node:crypto") => process.getBuiltinModule("node:crypto");
 
 /** The first certificate of a file. */
 function parsedCertificate(path: string, pem: string): X509Certificate {
   try {
-    return new X509Certificate(pem);
+    return new (crypto().X509Certificate)(pem);
   } catch (cause) {
     const text = "tls: failed to find any PEM data in certificate input";
     throw new TlsFileError(`${path}: ${text}`, { cause });
@@ -62,7 +66,7 @@ function parsedCertificate(path: string, pem: string): X509Certificate {
 
 function parsedKey(path: string, pem: string): KeyObject {
   try {
-    return createPrivateKey(pem);
+    return crypto().createPrivateKey(pem);
   } catch (cause) {
     const text = "tls: failed to find any PEM data in key input";
     throw new TlsFileError(`${path}: ${text}`, { cause });
