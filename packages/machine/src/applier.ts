@@ -105,11 +105,11 @@ export class Applier {
   }
 
   /** See `Machine.apply`; the entry is not empty. */
-  apply(entry: AppliedEntry, wanted: boolean): ApplyOutcome | undefined {
+  apply(entry: AppliedEntry, wanted: boolean, txn?: TxnRequest): ApplyOutcome | undefined {
     this.#index = entry.index;
     const envelope = this.#envelope.read(entry.data, entry.index);
     try {
-      return this.#dispatch(entry, envelope, wanted);
+      return this.#dispatch(entry, envelope, wanted, txn);
     } catch (cause) {
       if (!(cause instanceof WireError)) throw cause;
       throw undecodable(entry.index, cause.message, cause);
@@ -120,7 +120,12 @@ export class Applier {
     return this.#targets.store.revision;
   }
 
-  #dispatch(entry: AppliedEntry, envelope: Envelope, wanted: boolean): ApplyOutcome | undefined {
+  #dispatch(
+    entry: AppliedEntry,
+    envelope: Envelope,
+    wanted: boolean,
+    txn: TxnRequest | undefined,
+  ): ApplyOutcome | undefined {
     const { data } = entry;
     const { operation, start, end } = envelope;
     if (operation >= Operation.clusterVersionSet || operation === Operation.v2) {
@@ -153,7 +158,7 @@ export class Applier {
         return wanted ? this.#written(result, false) : undefined;
       }
       case Operation.txn:
-        return this.#applyTxn(decodeTxnRequest(data, start, end), denied, wanted);
+        return this.#applyTxn(txn ?? decodeTxnRequest(data, start, end), denied, wanted);
       case Operation.range: {
         // Decoded even when nobody wants it: all members must find the same damage.
         const request = decodeRangeRequest(data, start, end);

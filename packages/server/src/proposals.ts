@@ -13,6 +13,7 @@
 // Bounds: 5,000 entries between commit and apply, and `pendingBytesMax` bytes on their way; beyond either,
 // the answer is "too many requests".
 
+import type { TxnRequest } from "@etcd-ts/api";
 import type { Bytes } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
 import { encodeEnvelope, type Operation } from "./envelope.ts";
@@ -33,6 +34,8 @@ export abstract class Proposal {
   operation: number = 0;
   /** The log entry. */
   data: Bytes | undefined = undefined;
+  /** Of a transaction: what is encoded in it. */
+  txn: TxnRequest | undefined = undefined;
   /** Raft has taken it, in this term. */
   handed = false;
   term = 0;

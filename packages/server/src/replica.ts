@@ -585,7 +585,7 @@ export class Replica implements TimeoutEvidence {
     const proposal = id < 0 ? undefined : this.#proposals.take(id, entry.term);
     // What this member proposes is none of it.
     if (proposal === undefined) refuseAuthChange(entry.data, entry.index);
-    const outcome = this.#machine.apply(entry, proposal !== undefined);
+    const outcome = this.#machine.apply(entry, proposal !== undefined, proposal?.txn);
     if (outcome !== undefined) {
       this.#observer.entryApplied(outcome);
       if (proposal !== undefined) {

@@ -160,6 +160,7 @@ export class KvService {
     }
     const body = sizeTxnRequest(request) === message.length ? message : encodeTxnRequest(request);
     const proposal = new TxnProposal(context, call);
+    proposal.txn = request;
     if (answerSize(request) === "small") context.propose(Operation.txn, body, proposal);
     else if (!readsRevision(request)) proposeAdmitted(Operation.txn, body, proposal);
     else context.linearize(new TxnCheck(proposal, request, copyBytes(body)));
