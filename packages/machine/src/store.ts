@@ -23,6 +23,7 @@ import { EventType, KvEvent } from "./kv-event.ts";
 import type { KvList } from "./kv-list.ts";
 import type { Lease, Leases } from "./leases.ts";
 import { Pins } from "./pins.ts";
+import { RecentValues } from "./recent-values.ts";
 import { encodeTombstoneKey, revisionKeyBytes, writeRevision } from "./revision-key.ts";
 import { ValueCache } from "./value-cache.ts";
 
@@ -51,6 +52,7 @@ export class Store {
   events: KvEvent[] = noEvents;
   readonly #scratchKey: Bytes = allocateBytes(revisionKeyBytes);
   readonly #fields: KvFields = new KvFields();
+  readonly #recent: RecentValues = new RecentValues();
 
   constructor(backend: Backend, leases: Leases) {
     this.backend = backend;
@@ -87,6 +89,7 @@ export class Store {
     const kv = encodeKeyValue(key, create, main, index.slots.version(slot), value, leaseId);
     writeRevision(this.#scratchKey, main, sub);
     this.backend.put("key", this.#scratchKey, kv);
+    this.#recent.add(main, sub, kv);
     const former = index.slots.lease(slot);
     const present = lease === undefined ? 0 : lease.place;
     if (former !== present) {
@@ -156,6 +159,8 @@ export class Store {
 
   /** The stored KeyValue of a revision that the index named; valid until the next call of the backend. */
   read(main: number, sub: number): Bytes {
+    const recent = this.#recent.find(main, sub);
+    if (recent !== undefined) return recent;
     writeRevision(this.#scratchKey, main, sub);
     const kv = this.backend.get("key", this.#scratchKey);
     if (kv === undefined) {
