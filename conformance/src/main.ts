@@ -30,6 +30,8 @@ if (command === undefined) {
     `usage: npm run conformance -- ${commands.map((it) => it.name).join("|")} [options]\n\n${lines}`,
   );
   process.exitCode = name === "--help" ? 0 : 1;
+} else if (args.includes("--help")) {
+  process.stdout.write(command.help);
 } else {
   try {
     await command.run(args);
