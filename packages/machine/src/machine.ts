@@ -128,7 +128,7 @@ export class Machine {
   /**
    * Applies a committed normal entry. `wanted`: somebody here waits for the result. Undefined for the empty
    * entry of a new leader, and when nobody wants the outcome (unless it went over the quota). `txn`: what decoding
-   * the entry would give, when it is a transaction and that is known already (8 % of the time that one takes).
+   * the entry would give, when it is a transaction and that is known already (decoding is 4 % of what one costs).
    */
   apply(entry: AppliedEntry, wanted: boolean, txn?: TxnRequest): ApplyOutcome | undefined {
     this.#advance(entry.index, entry.term);

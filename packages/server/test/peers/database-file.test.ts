@@ -47,16 +47,20 @@ async function receive(
   return crashed;
 }
 
-/** What a fresh start finds. */
-async function look(disk: SimDisk): Promise<{ names: string[]; content: Bytes | undefined }> {
-  const world = new World(1);
-  const host = new SimHost({
+function healthyHost(world: World, disk: SimDisk): SimHost {
+  return new SimHost({
     name: "n",
     world,
     disk,
     net: new SimNet(world, { latencyMs: () => 0 }),
     diskFaults: { latencyMs: () => 0 },
   });
+}
+
+/** What a fresh start finds. */
+async function look(disk: SimDisk): Promise<{ names: string[]; content: Bytes | undefined }> {
+  const world = new World(1);
+  const host = healthyHost(world, disk);
   const path = databasePath("/snap", 10);
   return await world.complete(
     (async () => {
@@ -76,13 +80,7 @@ async function look(disk: SimDisk): Promise<{ names: string[]; content: Bytes | 
 async function folder(): Promise<SimDisk> {
   const disk = new SimDisk();
   const world = new World(1);
-  const host = new SimHost({
-    name: "n",
-    world,
-    disk,
-    net: new SimNet(world, { latencyMs: () => 0 }),
-    diskFaults: { latencyMs: () => 0 },
-  });
+  const host = healthyHost(world, disk);
   await world.complete(
     (async () => {
       await host.disk.makeDirectory("/snap");
@@ -120,13 +118,7 @@ test("one that fails its inspection is gone, and a good one that has its name st
   const disk = await folder();
   assert.equal(await receive(disk, Number.POSITIVE_INFINITY, "drop"), false);
   const world = new World(2);
-  const host = new SimHost({
-    name: "n",
-    world,
-    disk,
-    net: new SimNet(world, { latencyMs: () => 0 }),
-    diskFaults: { latencyMs: () => 0 },
-  });
+  const host = healthyHost(world, disk);
   const wrong = new Error("its hash differs");
   let inspected = "";
   const again = async (): Promise<string> => {
