@@ -34,3 +34,14 @@ test("leases that nobody ends are overdue; fast clocks are allowed for", () => {
   check.ended(1n, 4546);
   assert.deepEqual(check.overdue(6000), []);
 });
+
+test("the answer to a grant may come after the lease has ended, and is held to its promise", () => {
+  const check = new LeaseCheck();
+  check.ended(1n, 3000);
+  check.ended(1n, 3200);
+  check.granted(1n, 2, 1000);
+  assert.deepEqual(check.overdue(60_000), []);
+  assert.equal(check.expiredCount, 1);
+  check.ended(2n, 2999);
+  assert.throws(() => check.granted(2n, 2, 1000), Violation);
+});

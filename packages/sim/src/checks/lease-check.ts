@@ -19,20 +19,23 @@ interface LeaseRecord {
 
 export class LeaseCheck {
   readonly #leases = new Map<bigint, LeaseRecord>();
+  /** When leases ended whose grant nobody has heard of: the answer may come after the end. */
+  readonly #endsBeforeAnswer = new Map<bigint, number>();
   /** Ends that came by time alone. */
   expiredCount = 0;
   /** The fastest clock of any member, relative to the world's. */
   fastestClock = 1;
 
   granted(id: bigint, ttlSeconds: number, sentMs: number): void {
-    const endedMs = Number.POSITIVE_INFINITY;
     this.#leases.set(id, {
       id,
       ttlSeconds,
       promisedFromMs: sentMs,
       endAskedMs: Number.POSITIVE_INFINITY,
-      endedMs,
+      endedMs: Number.POSITIVE_INFINITY,
     });
+    const endedMs = this.#endsBeforeAnswer.get(id);
+    if (endedMs !== undefined) this.ended(id, endedMs);
   }
 
   renewed(id: bigint, sentMs: number): void {
@@ -50,7 +53,11 @@ export class LeaseCheck {
   /** A member applied the end of a lease. */
   ended(id: bigint, nowMs: number): void {
     const lease = this.#leases.get(id);
-    if (lease === undefined || lease.endedMs <= nowMs) return;
+    if (lease === undefined) {
+      if (!this.#endsBeforeAnswer.has(id)) this.#endsBeforeAnswer.set(id, nowMs);
+      return;
+    }
+    if (lease.endedMs <= nowMs) return;
     lease.endedMs = nowMs;
     if (lease.endAskedMs > nowMs) this.expiredCount++;
     this.#check(lease);
