@@ -120,7 +120,7 @@ export const rangeEncode: MicroBenchmark = {
       stored.push(encodeKeyValue(bytesToKey(kv.key), n + 2, n + 2, 1, value, 0n));
     }
     const copy = (): Bytes => {
-      const kvs = new KvList(KvField.kvs, keys);
+      const kvs = new KvList(KvField.kvs);
       for (let n = 0; n < keys; n++) kvs.add(stored[n] as Bytes);
       return encodeRangeResponse(header, 2, new RangeResult(keys + 1, kvs, false, keys));
     };

@@ -18,7 +18,7 @@ export { EventsJob } from "./events-job.ts";
 export { HashJob } from "./hash-job.ts";
 export { HashKvJob, type KnownHash } from "./hash-kv.ts";
 export { Interval, toInterval } from "./intervals.ts";
-export { finish, type Job, type ReadJob } from "./job.ts";
+export { finish, type Job, type RangeJob, type ReadJob } from "./job.ts";
 export { encodeDeletedKeyValue, encodeKeyValue, KvFields } from "./kv-codec.ts";
 export { EventType, KvEvent } from "./kv-event.ts";
 export { KvField, KvList } from "./kv-list.ts";
@@ -39,7 +39,6 @@ export {
 export type { MachineConfState } from "./meta.ts";
 export type { MachineObserver } from "./observer.ts";
 export { leaseGrantCost, putCost, txnCost } from "./quota.ts";
-export { RangeJob } from "./range-job.ts";
 export {
   encodeDeleteRangeResponse,
   encodePutResponse,

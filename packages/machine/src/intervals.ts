@@ -7,6 +7,7 @@
 //     k, one zero byte        every x ≥ k
 
 import { type Bytes, bytesToKey, type Key, keyAfter } from "@etcd-ts/base";
+import { requestKey } from "./request-key.ts";
 
 export class Interval {
   readonly from: Key;
@@ -32,7 +33,7 @@ export class Interval {
 }
 
 export function toInterval(key: Bytes, rangeEnd: Bytes): Interval {
-  const from = bytesToKey(key);
+  const from = requestKey(key);
   if (rangeEnd.length === 0) return new Interval(from, undefined, true);
   if (rangeEnd.length === 1 && rangeEnd[0] === 0) return new Interval(from, undefined, false);
   return new Interval(from, bytesToKey(rangeEnd), false);

@@ -1,6 +1,7 @@
 // Long work, cut into slices so that nothing holds the event loop.
 
 import type { ErrorCode } from "@etcd-ts/api";
+import type { RangeResult } from "./results.ts";
 
 /** Of reads that were under way, or came, while the machine's state was replaced: clients try again. */
 export const replacedError: ErrorCode = "leaderChanged";
@@ -24,6 +25,12 @@ export interface ReadJob extends Job {
   readonly error: ErrorCode | undefined;
   /** Lets go of what the job holds. Idempotent; the job must not be stepped afterwards. */
   cancel(): void;
+}
+
+/** A range; its error may be `futureRev` or `compacted`, or see `ReadJob`. */
+export interface RangeJob extends ReadJob {
+  /** Valid once done without an error. */
+  readonly result: RangeResult;
 }
 
 /** Runs a job to its end without a pause: for tests, tools and work that is known to be small. */

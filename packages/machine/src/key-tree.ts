@@ -50,11 +50,13 @@ export class KeyTree {
   readonly #slots: KeySlots;
   readonly #history: HistoryLog;
   #root: TreeNode = newLeaf();
-  /** Path of the last `locate`: nodes from the root to the leaf, and the place taken in each. */
+  /** Path of the last search: nodes from the root to the leaf, and the place taken in each. */
   readonly #pathNodes: TreeNode[] = new Array<TreeNode>(depthMax).fill(this.#root);
   readonly #pathPlaces: number[] = new Array<number>(depthMax).fill(0);
   #pathLength = 0;
-  /** Where the last `find` came to. */
+  /** No node was cut, joined or replaced since the last search: a search for the same key comes to the same place. */
+  #pathHolds = false;
+  /** Where the last search came to. */
   foundLeaf: TreeNode = this.#root;
   foundPlace = 0;
 
@@ -70,21 +72,15 @@ export class KeyTree {
   /** Takes a tree over, in place of an empty one. */
   adopt(root: TreeNode): void {
     this.#root = root;
+    this.#pathHolds = false;
   }
 
-  /** The slot of `key`, or -1. */
+  /** The slot of `key`, or -1. Who compares, then puts and gets one key searches once. */
   find(key: Key): number {
-    let node = this.#root;
-    while (node.children.length > 0) node = node.children[upperBound(node, key)]!;
-    if (node.packed !== undefined) unpack(node);
-    const place = lowerBound(node, key);
-    this.foundLeaf = node;
-    this.foundPlace = place;
-    return node.keys[place] === key ? node.slots[place]! : -1;
-  }
-
-  /** As `find`, and remembers the way for the three calls below, one of which comes next: the leaf is about to change. */
-  locate(key: Key): number {
+    const found = this.foundLeaf;
+    if (this.#pathHolds && found.keys[this.foundPlace] === key) {
+      return found.slots[this.foundPlace]!;
+    }
     let node = this.#root;
     let depth = 0;
     while (node.children.length > 0) {
@@ -95,16 +91,26 @@ export class KeyTree {
       node = node.children[place]!;
     }
     if (node.packed !== undefined) unpack(node);
-    forgetValues(node);
     const place = lowerBound(node, key);
     this.#pathNodes[depth] = node;
     this.#pathPlaces[depth] = place;
     this.#pathLength = depth + 1;
+    this.#pathHolds = true;
+    this.foundLeaf = node;
+    this.foundPlace = place;
     return node.keys[place] === key ? node.slots[place]! : -1;
+  }
+
+  /** As `find`, before one of the three calls below: the leaf is about to change. */
+  locate(key: Key): number {
+    const slot = this.find(key);
+    forgetValues(this.foundLeaf);
+    return slot;
   }
 
   /** Adds the key that `locate` did not find. */
   insertLocated(key: Key, slot: number): void {
+    this.#pathHolds = false;
     let depth = this.#pathLength - 1;
     let node = this.#pathNodes[depth]!;
     const place = this.#pathPlaces[depth]!;
@@ -149,6 +155,7 @@ export class KeyTree {
 
   /** Removes the located key, which must be dead. */
   removeLocated(): void {
+    this.#pathHolds = false;
     let depth = this.#pathLength - 1;
     const leaf = this.#pathNodes[depth]!;
     removeAt(leaf.keys, this.#pathPlaces[depth]!);

@@ -21,12 +21,31 @@ export class KvList {
   #used = 0;
   #fullBytes = 0;
   #count = 0;
-  /** How many KeyValues the owner expects; one gets a chunk of just its size. */
-  readonly #expectedCount: number;
 
-  constructor(tag: KvField, expectedCount = 0) {
+  constructor(tag: KvField) {
     this.#tag = tag;
-    this.#expectedCount = expectedCount;
+  }
+
+  /** Of one encoded KeyValue, which is copied. */
+  static ofOne(tag: KvField, kv: Bytes): KvList {
+    const size = kv.length;
+    const chunk = allocateBytes(1 + sizeVarint(size) + size);
+    chunk[0] = tag;
+    chunk.set(kv, writeVarint(chunk, 1, size));
+    return KvList.#whole(tag, chunk);
+  }
+
+  /** Of one field that is packed already, in bytes that nobody writes any more. It is not copied. */
+  static ofPacked(tag: KvField, bytes: Bytes, start: number, end: number): KvList {
+    return KvList.#whole(tag, bytes.subarray(start, end));
+  }
+
+  static #whole(tag: KvField, field: Bytes): KvList {
+    const list = new KvList(tag);
+    list.#chunk = field;
+    list.#used = field.length;
+    list.#count = 1;
+    return list;
   }
 
   get count(): number {
@@ -101,7 +120,7 @@ export class KvList {
   }
 
   #grow(need: number): Bytes {
-    let size = this.#expectedCount === 1 ? need : firstChunkBytes;
+    let size = firstChunkBytes;
     const old = this.#chunk;
     if (old !== undefined) {
       if (this.#full === noChunks) this.#full = [];

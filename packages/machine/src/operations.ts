@@ -2,12 +2,15 @@
 // `check…` says whether an operation may run, and nothing has been written when it may not.
 
 import type { DeleteRangeRequest, ErrorCode, PutRequest, RangeRequest } from "@etcd-ts/api";
-import { type Bytes, bytesToKey, copyBytes, type Key } from "@etcd-ts/base";
+import { type Bytes, copyBytes, type Key } from "@etcd-ts/base";
+import { IntervalRead } from "./interval-read.ts";
 import { toInterval } from "./intervals.ts";
+import type { RangeJob } from "./job.ts";
+import { KeyRead } from "./key-read.ts";
 import { allSubs } from "./key-walk.ts";
 import { KvField, KvList } from "./kv-list.ts";
-import { RangeJob } from "./range-job.ts";
-import { RangeQuery } from "./range-query.ts";
+import { RangeQuery, toNumber } from "./range-query.ts";
+import { requestKey } from "./request-key.ts";
 import { DeleteResult, PutResult } from "./results.ts";
 import type { Store } from "./store.ts";
 
@@ -17,14 +20,14 @@ export function checkPut(store: Store, request: PutRequest): ErrorCode | undefin
     return "leaseNotFound";
   }
   if (request.ignoreValue || request.ignoreLease) {
-    if (store.index.findLive(bytesToKey(request.key)) < 0) return "keyNotFound";
+    if (store.index.findLive(requestKey(request.key)) < 0) return "keyNotFound";
   }
   return undefined;
 }
 
 /** Carries out a put that `checkPut` let through. `wanted`: somebody reads the result. */
 export function runPut(store: Store, request: PutRequest, wanted: boolean): PutResult {
-  const key: Key = bytesToKey(request.key);
+  const key: Key = requestKey(request.key);
   let value = request.value;
   let leaseId = request.lease;
   let prevKv: Bytes | undefined;
@@ -65,8 +68,9 @@ export function checkRange(store: Store, revision: number): ErrorCode | undefine
 /** A range of the state as it is now, changes of an open transaction included, or of a past one. */
 export function newRange(store: Store, request: RangeRequest): RangeJob {
   store.rangeCount++;
-  const query = new RangeQuery(request);
-  const { revision } = query;
+  const revision = Math.max(0, toNumber(request.revision));
   const at = revision > 0 ? { main: revision, subEnd: allSubs } : store.newest;
-  return new RangeJob(store, query, at, store.openRevision, checkRange(store, revision));
+  const refusal = checkRange(store, revision);
+  if (request.rangeEnd.length === 0) return new KeyRead(store, request, at, refusal);
+  return new IntervalRead(store, new RangeQuery(request), at, store.openRevision, refusal);
 }

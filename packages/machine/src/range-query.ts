@@ -2,7 +2,10 @@
 // rounded, which changes no comparison with a revision that exists.)
 
 import { type RangeRequest, SortOrder, SortTarget } from "@etcd-ts/api";
+import type { Bytes } from "@etcd-ts/base";
 import { type Interval, toInterval } from "./intervals.ts";
+import type { KvFields } from "./kv-codec.ts";
+import type { KvList } from "./kv-list.ts";
 
 /** By what the result is sorted; "none" means in key order as it is found. */
 export type Sorting = "none" | "key" | "version" | "create" | "mod" | "value";
@@ -11,8 +14,6 @@ export class RangeQuery {
   readonly interval: Interval;
   /** 0: no limit. */
   readonly limit: number;
-  /** 0: the newest. */
-  readonly revision: number;
   readonly keysOnly: boolean;
   readonly countOnly: boolean;
   readonly sorting: Sorting;
@@ -30,7 +31,6 @@ export class RangeQuery {
   constructor(request: RangeRequest) {
     this.interval = toInterval(request.key, request.rangeEnd);
     this.limit = Math.max(0, toNumber(request.limit));
-    this.revision = Math.max(0, toNumber(request.revision));
     this.keysOnly = request.keysOnly;
     this.countOnly = request.countOnly;
     this.minMod = toNumber(request.minModRevision);
@@ -57,10 +57,27 @@ export class RangeQuery {
       (this.minCreate === 0 || createRevision >= this.minCreate)
     );
   }
+
+  /** Adds a stored KeyValue to `list`, or with `keysOnly`, for which its fields are needed, what is left of it. */
+  pack(list: KvList, kv: Bytes, fields: KvFields | undefined): void {
+    if (!this.keysOnly) {
+      list.add(kv);
+      return;
+    }
+    const { valueFieldStart, valueEnd, leaseFieldStart, leaseFieldEnd } = fields!;
+    const end = this.keepsLease || leaseFieldEnd === leaseFieldStart ? kv.length : leaseFieldStart;
+    if (valueEnd === valueFieldStart) {
+      list.add(end === kv.length ? kv : kv.subarray(0, end));
+      return;
+    }
+    const position = list.reserve(valueFieldStart + end - valueEnd);
+    list.chunk.set(kv.subarray(0, valueFieldStart), position);
+    list.chunk.set(kv.subarray(valueEnd, end), position + valueFieldStart);
+  }
 }
 
 /** Most are zero, and asking that is cheaper than converting. */
-function toNumber(value: bigint): number {
+export function toNumber(value: bigint): number {
   return value === 0n ? 0 : Number(value);
 }
 

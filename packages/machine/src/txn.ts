@@ -6,9 +6,8 @@
 
 import type { ErrorCode, RequestOp, TxnRequest } from "@etcd-ts/api";
 import { choosePath } from "./compares.ts";
-import type { ReadJob } from "./job.ts";
+import type { RangeJob, ReadJob } from "./job.ts";
 import { checkPut, checkRange, newRange, runDelete, runPut } from "./operations.ts";
-import type { RangeJob } from "./range-job.ts";
 import { NoResult, type OpResult, TxnResult } from "./results.ts";
 import type { Store } from "./store.ts";
 
@@ -104,14 +103,13 @@ class Run {
   #range(request: Parameters<typeof newRange>[1], responses: OpResult[]): void {
     if (!this.#wanted) return;
     const job = newRange(this.#store, request);
-    const place = responses.push(new NoResult(0)) - 1;
     if (job.step(this.#itemsLeft)) {
-      responses[place] = job.result;
+      responses.push(job.result);
       this.#itemsLeft -= Math.min(this.#itemsLeft, job.result.kvs.count + 1);
     } else {
       this.#itemsLeft = 0;
       this.#pending ??= new PendingRanges();
-      this.#pending.add(job, responses, place);
+      this.#pending.add(job, responses, responses.push(new NoResult(0)) - 1);
     }
   }
 }

@@ -157,7 +157,8 @@ test("revision keys sort as revisions do and come back", () => {
 });
 
 function list(tag: KvField, kvs: readonly KeyValue[]): KvList {
-  const packed = new KvList(tag, kvs.length);
+  if (kvs.length === 1) return KvList.ofOne(tag, generatedKeyValue(kvs[0] as KeyValue));
+  const packed = new KvList(tag);
   for (const kv of kvs) packed.add(generatedKeyValue(kv));
   return packed;
 }

@@ -194,3 +194,30 @@ test("a key with a long past is looked up at any of its revisions", () => {
     assert.equal(index.foundMain, main);
   }
 });
+
+for (const [name, keyOf] of Object.entries(shapes)) {
+  test(`a key that was looked up last is looked up again after whatever was done: ${name}`, () => {
+    const model = new IndexModel(200 + name.length);
+    const look = (key: string): void => {
+      assert.equal(model.index.look(key, model.main), model.live.has(key), key);
+    };
+    for (let i = 0; i < 3000; i++) {
+      const known = model.random.chance(1, 2) ? firstOf(model.live) : keyOf(model.random, i);
+      const other = model.random.chance(1, 2) ? known : keyOf(model.random, i);
+      look(known);
+      const shrinks = i > 1300 && i < 2600;
+      if (!model.random.chance(shrinks ? 3 : 1, 4)) model.put(other);
+      else model.delete(shrinks && model.live.size > 0 ? firstOf(model.live) : other);
+      look(known);
+      if (i % 50 === 49) model.compact(model.main);
+      look(known);
+      look(other);
+      model.put(other);
+      look(other);
+      model.delete(other);
+      look(other);
+      if (model.random.chance(1, 2)) model.put(other);
+    }
+    model.compareSome();
+  });
+}

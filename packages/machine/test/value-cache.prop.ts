@@ -85,8 +85,8 @@ class CachedIndex {
     const values = this.cache.of(this.index.foundLeaf, 1, Number.MAX_SAFE_INTEGER);
     if (values === undefined) return;
     const place = this.index.foundPlace;
-    const list = new KvList(KvField.kvs, 1);
-    list.addPacked(values.bytes, values.startOf(place), values.ends[place]!, 1);
+    const { bytes, ends } = values;
+    const list = KvList.ofPacked(KvField.kvs, bytes, values.startOf(place), ends[place]!);
     assert.deepEqual(list.toArray().map(Buffer.from), [Buffer.from(kv)]);
   }
 

@@ -1,4 +1,4 @@
-// Hot path: one Range. A small one is done within the call that makes it; a large one is a job that looks
+// Hot path: a Range of an interval. A small one is done within the call that makes it; a large one is a job that looks
 // at a bounded number of keys in a step and reads at the revision at which it began, holding back
 // compaction meanwhile.
 //
@@ -12,7 +12,7 @@
 
 import type { ErrorCode } from "@etcd-ts/api";
 import { type Bytes, compareBytes, copyBytes, emptyBytes, type Key } from "@etcd-ts/base";
-import { type ReadJob, replacedError } from "./job.ts";
+import { type RangeJob, replacedError } from "./job.ts";
 import {
   allSubs,
   bytesPerVisit,
@@ -21,7 +21,7 @@ import {
   type ReadPoint,
   visitsPerRead,
 } from "./key-walk.ts";
-import { encodeKeyValue, type KvFields } from "./kv-codec.ts";
+import { encodeKeyValue } from "./kv-codec.ts";
 import { KvField, KvList } from "./kv-list.ts";
 import { MergeSorter } from "./merge-sorter.ts";
 import type { Pin } from "./pins.ts";
@@ -68,7 +68,7 @@ class Entry {
 
 const noEntries: Entry[] = [];
 
-export class RangeJob implements ReadJob {
+export class IntervalRead implements RangeJob {
   #error: ErrorCode | undefined;
   readonly #store: Store;
   readonly #query: RangeQuery;
@@ -99,7 +99,7 @@ export class RangeJob implements ReadJob {
     this.#query = query;
     this.#at = at;
     this.#headerRevision = headerRevision;
-    this.#list = new KvList(KvField.kvs, query.interval.isSingle ? 1 : query.limit);
+    this.#list = new KvList(KvField.kvs);
     this.#phase = this.#error !== undefined ? "done" : query.countOnly ? "count" : "collect";
   }
 
@@ -107,12 +107,10 @@ export class RangeJob implements ReadJob {
     return this.#phase === "done";
   }
 
-  /** The request was refused: `futureRev` or `compacted`; or see `ReadJob`. */
   get error(): ErrorCode | undefined {
     return this.#error;
   }
 
-  /** Valid once done without an error. */
   get result(): RangeResult {
     return this.#result!;
   }
@@ -123,10 +121,6 @@ export class RangeJob implements ReadJob {
       this.#error = replacedError;
       this.#phase = "done";
       this.cancel();
-      return true;
-    }
-    if (this.#query.interval.isSingle) {
-      this.#readSingle();
       return true;
     }
     let visits = itemCount * visitsPerItem;
@@ -161,39 +155,6 @@ export class RangeJob implements ReadJob {
   /** Everything that a reader at this revision sees is everything that this one needs. */
   #pinRevision(): number {
     return this.#at.subEnd === allSubs ? this.#at.main : this.#at.main - 1;
-  }
-
-  #readSingle(): void {
-    const { index } = this.#store;
-    const query = this.#query;
-    let count = 0;
-    if (index.look(query.interval.from, this.#at.main, this.#at.subEnd)) {
-      count = 1;
-      if (!query.countOnly) {
-        const main = index.foundMain;
-        if (!query.hasFilters && !query.keysOnly && index.foundNewest && this.#addCached()) {
-          this.#finish(1);
-          return;
-        }
-        const kv = this.#store.read(main, index.foundSub);
-        const fields = query.hasFilters || query.keysOnly ? this.#store.parse(kv) : undefined;
-        if (fields === undefined || query.matches(main, fields.createRevision)) {
-          this.#addKv(kv, fields);
-        }
-      }
-    }
-    this.#finish(count);
-  }
-
-  /** The key that `look` found, when the values of its leaf are packed. */
-  #addCached(): boolean {
-    const { index, values } = this.#store;
-    // What the leaf's other keys are does not matter.
-    const found = values.of(index.foundLeaf, 1, Number.MAX_SAFE_INTEGER);
-    if (found === undefined) return false;
-    const place = index.foundPlace;
-    this.#list.addPacked(found.bytes, found.startOf(place), found.ends[place]!, 1);
-    return true;
   }
 
   /** All of every key, in key order and as it is stored: packed leaves are taken whole. Returns the visits that it took. */
@@ -262,7 +223,7 @@ export class RangeJob implements ReadJob {
           ? this.#store.parse(kv)
           : undefined;
       if (fields !== undefined && !query.matches(main, fields.createRevision)) continue;
-      this.#addKv(kv, fields);
+      this.#query.pack(this.#list, kv, fields);
     }
     if (this.#phase === "collect") {
       if (walk.finished) this.#endCollect(true);
@@ -359,7 +320,7 @@ export class RangeJob implements ReadJob {
       }
       const kv = entry.kv ?? this.#store.read(entry.main, entry.sub);
       cost += visitsPerItem + kv.length / bytesPerVisit;
-      this.#addKv(kv, query.keysOnly ? this.#store.parse(kv) : undefined);
+      query.pack(this.#list, kv, query.keysOnly ? this.#store.parse(kv) : undefined);
     }
     if (this.#emitted === this.#entries.length) {
       this.#entries = noEntries;
@@ -406,25 +367,6 @@ export class RangeJob implements ReadJob {
         ? index.slots.create(walk.slots[i]!)
         : this.#store.parse(this.#store.read(main, index.subOf(walk, i))).createRevision;
     return this.#query.matches(main, create);
-  }
-
-  /** Packs a stored KeyValue, or with `keysOnly` what is left of it. */
-  #addKv(kv: Bytes, fields: KvFields | undefined): void {
-    const list = this.#list;
-    if (!this.#query.keysOnly) {
-      list.add(kv);
-      return;
-    }
-    const { valueFieldStart, valueEnd, leaseFieldStart, leaseFieldEnd } = fields!;
-    const end =
-      this.#query.keepsLease || leaseFieldEnd === leaseFieldStart ? kv.length : leaseFieldStart;
-    if (valueEnd === valueFieldStart) {
-      list.add(end === kv.length ? kv : kv.subarray(0, end));
-      return;
-    }
-    const position = list.reserve(valueFieldStart + end - valueEnd);
-    list.chunk.set(kv.subarray(0, valueFieldStart), position);
-    list.chunk.set(kv.subarray(valueEnd, end), position + valueFieldStart);
   }
 
   #addKey(key: Key, create: number, main: number, version: number): void {
