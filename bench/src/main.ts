@@ -75,8 +75,8 @@ async function measure(options: Options): Promise<number> {
   const plan: Plan = {
     quick: options.quick,
     rounds: options.rounds,
-    warmupMs: options.quick ? 400 : Math.min(2_000, options.measureMs),
-    warmupAnswers: options.quick ? 2_000 : 10_000,
+    warmupMs: options.quick ? 400 : Math.min(4_000, options.measureMs),
+    warmupAnswers: options.quick ? 2_000 : 50_000,
     measureMs: options.measureMs,
     largeKeyCount: options.largeKeyCount,
     roundTimeoutMs: (options.quick ? 45 : 45 * 60) * 1000,

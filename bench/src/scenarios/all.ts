@@ -4,7 +4,7 @@ import { clusterScenarios } from "./cluster.ts";
 import { failoverScenario } from "./failover.ts";
 import { largeStoreScenario } from "./large-store.ts";
 import { leaseExpiryScenario } from "./lease-expiry.ts";
-import { keepAliveScenario } from "./lease-keepalive.ts";
+import { keepAliveScenarios } from "./lease-keepalive.ts";
 import { limitsScenario } from "./limits.ts";
 import { requestScenarios } from "./requests.ts";
 import { etcdctlScenario, startScenario } from "./start.ts";
@@ -17,7 +17,7 @@ export const scenarios: readonly Scenario[] = [
   ...requestScenarios,
   watchOneScenario,
   watchManyScenario,
-  keepAliveScenario,
+  ...keepAliveScenarios,
   leaseExpiryScenario,
   ...clusterScenarios,
   failoverScenario,

@@ -1,4 +1,5 @@
-// Keep-alives: a lease and a stream for each of a hundred clients, which ask again when they have been answered.
+// Keep-alives: a hundred leases with a stream for each, which ask again when they have been answered. Where each stream has a
+// connection of its own, every answer is a system call of its own; where ten share one, it need not be.
 
 import {
   decodeLeaseGrantResponse,
@@ -27,18 +28,26 @@ import { costFigures, latencyFigures, loadFigures, Stalls } from "./load-scenari
 const streamCount = 100;
 const ttlSeconds = 600n;
 
-export const keepAliveScenario: Scenario = {
-  name: "lease-keepalive",
-  title: "lease keep-alive, 100 streams",
-  figures: loadFigures,
-  goals: [atLeast("perSecond", 3), atMost("cpuUs", 0.3)],
-  run: measureKeepAlive,
-};
+export const keepAliveScenarios: readonly Scenario[] = [
+  keepAlive("lease-keepalive", 10, "on 10 connections"),
+  keepAlive("lease-keepalive-100", 100, "each on a connection of its own"),
+];
 
-async function measureKeepAlive(context: Context): Promise<Sample> {
+function keepAlive(name: string, connectionCount: number, where: string): Scenario {
+  return {
+    name,
+    title: `lease keep-alive, ${streamCount} streams, ${where}`,
+    figures: loadFigures,
+    goals: [atLeast("perSecond", 3), atMost("cpuUs", 0.3)],
+    run: (context) => measureKeepAlive(context, connectionCount),
+  };
+}
+
+async function measureKeepAlive(context: Context, connectionCount: number): Promise<Sample> {
   const cluster = await context.start();
   const stalls = new Stalls(cluster.endpoints);
-  const channels = openChannels(targetOf(cluster), streamCount);
+  const channels = openChannels(targetOf(cluster), connectionCount);
+  const channelOf = (index: number): Channel => channels[index % connectionCount] as Channel;
   let latency = new Histogram();
   let ending = false;
   let fail: (error: Error) => void = () => undefined;
@@ -47,11 +56,13 @@ async function measureKeepAlive(context: Context): Promise<Sample> {
   });
   failed.catch(() => undefined);
   try {
-    const leases = await Promise.all(channels.map((channel) => grant(channel, ttlSeconds)));
-    channels.forEach((channel, index) => {
-      const message = keepAliveOf(leases[index] as bigint);
+    const leases = await Promise.all(
+      Array.from({ length: streamCount }, (_, index) => grant(channelOf(index), ttlSeconds)),
+    );
+    leases.forEach((lease, index) => {
+      const message = keepAliveOf(lease);
       let sentMs = performance.now();
-      const stream: ClientStream = channel.stream(
+      const stream: ClientStream = channelOf(index).stream(
         paths.keepAlive,
         {},
         {
