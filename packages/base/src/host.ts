@@ -197,6 +197,8 @@ export interface Connection {
    * should wait for `onDrain`. Ignored after `end` or `destroy`.
    */
   write(bytes: Bytes): boolean;
+  /** The host is done with all bytes that were written: their memory may serve again. */
+  readonly isWritten: boolean;
   /** Stops and restarts `onData`: back-pressure to the other side. */
   pause(): void;
   resume(): void;

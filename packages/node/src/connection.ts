@@ -62,6 +62,7 @@ export class NodeConnection implements Connection {
   #drainWanted = false;
   #ending = false;
   #destroyed = false;
+  #closed = false;
   #detached = false;
   #paused = false;
   #kept: Bytes[] = [];
@@ -125,6 +126,16 @@ export class NodeConnection implements Connection {
     if (this.#pendingBytes + handedBytes <= highWaterBytes) return true;
     this.#drainWanted = true;
     return false;
+  }
+
+  get isWritten(): boolean {
+    // libuv lets go of what it has not written when the handle is closed, not before.
+    if (this.#destroyed || this.#detached) return this.#closed;
+    return (
+      this.#pending.length === 0 &&
+      this.#socket.writableLength === 0 &&
+      (this.#writer?.pendingBytes ?? 0) === 0
+    );
   }
 
   pause(): void {
@@ -281,6 +292,7 @@ export class NodeConnection implements Connection {
     const handler = this.#handler;
     const byUs = this.#destroyed && this.#failure === undefined;
     this.#drop();
+    this.#closed = true;
     this.#handler = ignoring;
     handler.onClose(byUs ? undefined : this.#failure);
   };

@@ -13,6 +13,7 @@ import {
   DiskError,
   type DiskErrorCode,
   type DiskFile,
+  equalBytes,
   type Host,
   type Listener,
   type NetAddress,
@@ -369,6 +370,15 @@ function netContract(check: Check): void {
     await server.listener.close();
   });
 
+  check("memory serves again once its bytes are written", async ({ host }) => {
+    const server = await Server.start(host, (accepted) => accepted.connection.pause());
+    const client = server.dial(host);
+    const accepted = await server.accepted(0);
+    await client.opened;
+    await writeOver(host, client, accepted);
+    await finish(server, client, accepted);
+  });
+
   check("pausing within onData holds back the next chunk", async ({ host }) => {
     const server = await Server.start(host);
     const client = server.dial(host);
@@ -546,6 +556,28 @@ export class Recorder implements ConnectionHandler {
   text(): string {
     return bytesToUtf8(this.bytes());
   }
+}
+
+/** Writes from one piece of memory, over and over again, to a side that reads only when nothing more gets through. */
+async function writeOver(host: Host, client: Recorder, accepted: Recorder): Promise<void> {
+  const memory = new Uint8Array(60_000);
+  const sent: Bytes[] = [];
+  for (let round = 0; round < 300; round++) {
+    const length = 1 + host.random.below(memory.length);
+    memory.set(host.random.bytes(length));
+    sent.push(memory.slice(0, length));
+    client.connection.write(memory.subarray(0, length));
+    for (let waits = 1; !client.connection.isWritten; waits++) {
+      await pause(host, 0);
+      if (waits === 10) accepted.connection.resume();
+    }
+    memory.fill(0);
+    if (host.random.below(20) === 0) accepted.connection.pause();
+  }
+  accepted.connection.resume();
+  const all = concatBytes(sent);
+  await accepted.received(all.length);
+  assert.ok(equalBytes(accepted.bytes(), all));
 }
 
 class Server {

@@ -159,7 +159,6 @@ export abstract class ConnectionOutput {
 
   onDrain(): void {
     if (this.closed) return;
-    if (this.blocked) this.out.drained();
     this.blocked = false;
     this.onUnblocked();
     this.flush();

@@ -2,27 +2,14 @@
 // and copied into frames when there is credit; a frame may hold the end of one and the beginning of the
 // next.
 
-import { allocateBytes, type Bytes, copyBytes } from "@etcd-ts/base";
+import { type Bytes, copyBytes } from "@etcd-ts/base";
 import { writeUint32 } from "./frames.ts";
+import { giveSegment, segmentBytes, takeSegment } from "./segments.ts";
 
 const grpcPrefixBytes = 5;
 
-/**
- * Much that comes and goes in large pieces would make the engine collect garbage all the time, since it counts memory
- * outside its heap: pieces from `pooledFromBytes` on are copied into memory that is used again.
- */
-const pooledBytes = 64 << 10;
+/** Pieces from here on are copied into segments, which are used again. */
 const pooledFromBytes = 16 << 10;
-const poolMax = 64;
-const pool: Bytes[] = [];
-
-function newMemory(): Bytes {
-  return allocateBytes(pooledBytes);
-}
-
-function giveBack(memory: Bytes | undefined): void {
-  if (memory !== undefined && pool.length < poolMax) pool.push(memory);
-}
 
 export class SendQueue {
   /** What is left to send, gRPC prefixes included. */
@@ -49,9 +36,9 @@ export class SendQueue {
 
   /** Messages that have their prefixes already, or what is left of such. They are copied. */
   pushPrefixed(bytes: Bytes): void {
-    for (let from = 0; from < bytes.length; from += pooledBytes) {
-      const piece = bytes.subarray(from, Math.min(bytes.length, from + pooledBytes));
-      const memory = piece.length < pooledFromBytes ? undefined : (pool.pop() ?? newMemory());
+    for (let from = 0; from < bytes.length; from += segmentBytes) {
+      const piece = bytes.subarray(from, Math.min(bytes.length, from + segmentBytes));
+      const memory = piece.length < pooledFromBytes ? undefined : takeSegment();
       const item = memory === undefined ? copyBytes(piece) : memory.subarray(0, piece.length);
       if (memory !== undefined) item.set(piece);
       if (this.#prefixed === undefined) this.#prefixed = new Map();
@@ -91,7 +78,7 @@ export class SendQueue {
   clear(): void {
     this.#items = [];
     if (this.#prefixed !== undefined) {
-      for (const memory of this.#prefixed.values()) giveBack(memory);
+      for (const memory of this.#prefixed.values()) if (memory !== undefined) giveSegment(memory);
       this.#prefixed = undefined;
     }
     this.#head = 0;
@@ -103,7 +90,8 @@ export class SendQueue {
     this.#offset = 0;
     if (this.#prefixed !== undefined && this.#prefixed.size > 0) {
       const item = this.#items[this.#head]!;
-      giveBack(this.#prefixed.get(item));
+      const memory = this.#prefixed.get(item);
+      if (memory !== undefined) giveSegment(memory);
       this.#prefixed.delete(item);
     }
     this.#head++;

@@ -93,6 +93,10 @@ export class SimConnection implements Connection {
     return !this.#needDrain;
   }
 
+  get isWritten(): boolean {
+    return true;
+  }
+
   end(): void {
     if (this.#ended || this.#closed) return;
     this.#ended = true;

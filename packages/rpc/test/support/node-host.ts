@@ -171,6 +171,10 @@ class SocketConnection implements Connection {
     return this.socket.write(bytes) || this.socket.writableLength < 65_536;
   }
 
+  get isWritten(): boolean {
+    return this.socket.writableLength === 0 && !this.socket.destroyed;
+  }
+
   pause(): void {
     this.socket.pause();
   }

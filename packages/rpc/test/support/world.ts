@@ -191,7 +191,12 @@ export class MemoryConnection implements Connection {
   write(bytes: Bytes): boolean {
     if (this.closed || this.#ended) return true;
     this.writes++;
-    return this.other.#arrive(bytes);
+    // The other side gets bytes of its own, as from a wire.
+    return this.other.#arrive(copyBytes(bytes));
+  }
+
+  get isWritten(): boolean {
+    return true;
   }
 
   pause(): void {

@@ -58,7 +58,7 @@ const defaultRoundItemsMax = 100_000;
 const catchUpWalksMax = 4;
 /** Revisions in one response of a watcher that catches up. */
 const catchUpRevisionsMax = 1000;
-/** In one response, and in those of a group together: more is sent before the next revision is collected. */
+/** In one response, and in those of a group together, its stream permitting: more is sent before the next revision is collected. */
 const catchUpBytesMax = 1024 * 1024;
 const responseBytesMax = 64 * 1024;
 const groupBytesMax = 1024 * 1024;
@@ -214,26 +214,28 @@ export class WatchHub {
     const field = this.#shared.field(group.prevKv);
     if (group.collected.length === 0) this.#touched.push(group);
     group.collect(event.modRevision, field);
-    if (group.isHeld) this.#heldBytes += field.length;
-    if (!this.#isFull(group)) return;
+    if (!group.isHeld) {
+      const { collectedBytes, watchers } = group;
+      if (collectedBytes * watchers.length >= groupBytesMax || this.#isLong(group)) {
+        this.#isUrgent = true;
+      }
+      return;
+    }
+    this.#heldBytes += field.length;
+    if (!this.#isLong(group)) return;
     this.#isUrgent = true;
-    if (!group.isHeld) return;
     this.#letGo(group);
     this.#touched.push(group);
   };
 
-  #isFull(group: WatchGroup): boolean {
-    const { collectedBytes, watchers } = group;
-    return (
-      collectedBytes >= responseBytesMax ||
-      collectedBytes * watchers.length >= groupBytesMax ||
-      this.#heldBytes > heldBytesMax
-    );
+  /** No more should be collected for one response. What is collected is there once, however many watchers share it. */
+  #isLong(group: WatchGroup): boolean {
+    return group.collectedBytes >= responseBytesMax || this.#heldBytes > heldBytesMax;
   }
 
   /** Its stream is full: it keeps what it has collected, or falls behind. */
   #hold(group: WatchGroup): void {
-    if (this.#isFull(group)) {
+    if (this.#isLong(group)) {
       this.#unsync(group);
       this.#fallBehind(group);
       return;

@@ -33,6 +33,7 @@ export class RawClient {
       remoteAddress: "127.0.0.1:1",
       localAddress: "127.0.0.1:2",
       tls: undefined,
+      isWritten: true,
       write: (bytes) => {
         this.#writes++;
         this.bytesWritten += bytes.length;
