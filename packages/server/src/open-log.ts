@@ -11,7 +11,7 @@
 
 import { DiskError, type Host } from "@etcd-ts/base";
 import type { Backend, Machine, Member } from "@etcd-ts/machine";
-import { type Entry, MemoryLog, Snapshot, SnapshotMetadata } from "@etcd-ts/raft";
+import { type Entry, type HardState, MemoryLog, Snapshot, SnapshotMetadata } from "@etcd-ts/raft";
 import {
   readSnapFile,
   snapFileName,
@@ -154,8 +154,13 @@ async function goOn(parts: LogParts, opened: WalOpened): Promise<OpenedLog> {
   const entries = withoutStale(opened.entries, snapshot.term);
   const lastIndex = entries.at(-1)?.index ?? snapshot.index;
   await checkLog(parts, snapshot.index, lastIndex);
-  // What was applied was committed, even if the hard state that said so did not reach the disk.
-  hardState.commit = Math.max(hardState.commit, machine.appliedIndex, snapshot.index);
+  // What was applied was committed, even if the hard state that said so did not reach the disk. It must before a
+  // snapshot does that is taken now, which counts only up to there, and for which what stands before it is removed.
+  const commit = Math.max(hardState.commit, machine.appliedIndex, snapshot.index);
+  if (commit > hardState.commit) {
+    hardState.commit = commit;
+    await writeHardState(wal, hardState);
+  }
   let kept: readonly Entry[] = entries;
   if (config.forceNewCluster) {
     kept = await becomeLoneMember({ host, config, machine, wal, memberId, entries, hardState });
@@ -179,6 +184,12 @@ async function goOn(parts: LogParts, opened: WalOpened): Promise<OpenedLog> {
     isForcedAlone: config.forceNewCluster,
     logBytes,
   };
+}
+
+function writeHardState(wal: Wal, hardState: HardState): Promise<void> {
+  return new Promise((resolve, reject) => {
+    wal.append(hardState, [], false, (error) => (error === undefined ? resolve() : reject(error)));
+  });
 }
 
 /** A snapshot of the leader was recorded, and the process ended before its database was taken over. */
