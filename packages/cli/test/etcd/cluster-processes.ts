@@ -70,8 +70,8 @@ export function clusterFlags(
 export function ctl(endpoint: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const environment = { PATH: process.env["PATH"] ?? "" };
-    const all = ["--endpoints", endpoint, "--dial-timeout=20s", "--command-timeout=20s", ...args];
-    execFile(etcdctl, all, { env: environment, timeout: 60_000 }, (error, stdout, stderr) => {
+    const all = ["--endpoints", endpoint, "--dial-timeout=60s", "--command-timeout=60s", ...args];
+    execFile(etcdctl, all, { env: environment, timeout: 120_000 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout.trimEnd());
       else reject(new Error(`etcdctl ${all.join(" ")}: ${stderr || error.message}`));
     });
@@ -91,9 +91,9 @@ export async function stopAll(daemons: readonly DaemonProcess[]): Promise<void> 
 
 /** Waits for what must come true soon. */
 export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const end = performance.now() + 30_000;
+  const end = performance.now() + 60_000;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`not within 30 s: ${what}`);
+    if (performance.now() > end) throw new Error(`not within 60 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

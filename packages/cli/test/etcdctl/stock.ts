@@ -115,7 +115,7 @@ export function runProgram(
       args,
       {
         encoding: "latin1",
-        timeout: 20_000,
+        timeout: 60_000,
         env: { PATH: process.env["PATH"] ?? "", ...options.env },
       },
       (error, stdout, stderr) => {
