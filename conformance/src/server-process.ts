@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Programs } from "./programs.ts";
 
-const readyTimeoutMs = 30_000;
-const stopTimeoutMs = 15_000;
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 60_000;
 const startAttempts = 3;
 
 export interface ServerOptions {

@@ -21,7 +21,7 @@ export interface ProcedureRun {
   readonly onStep?: (step: Step, command: string, lines: readonly string[], tookMs: number) => void;
 }
 
-const stepMs = 60_000;
+const stepMs = 180_000;
 const logLines = 5;
 
 /** Throws an `Error` that names the line of the document at which the procedure went wrong. */
