@@ -1,29 +1,11 @@
-// Members of one cluster as processes, for the tests, and `etcdctl` to ask them. The URLs of members must be known
-// before they start, so their ports are reserved by binding them for a moment.
+// Members of one cluster as processes, for the tests, and `etcdctl` to ask them.
 
 import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { createServer, type Server } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../ports.ts";
 import type { DaemonProcess } from "./daemon-process.ts";
 
 const etcdctl = fileURLToPath(new URL("../../../../../bin/etcdctl", import.meta.url));
-
-/** Ports that were free a moment ago, each another one. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
-  for (let i = 0; i < count; i++) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    servers.push(server);
-  }
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  for (const server of servers) {
-    server.close();
-    await once(server, "close");
-  }
-  return ports;
-}
 
 export type Start = (args: readonly string[]) => DaemonProcess;
 

@@ -2,9 +2,9 @@
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { freePort } from "../ports.ts";
 
 /** Path of a program: what the variable says, else the first on PATH; undefined when there is none. */
 export function findProgram(name: string, variable: string): string | undefined {
@@ -83,17 +83,6 @@ function untilReady(child: ChildProcess): Promise<void> {
     });
     child.once("error", reject);
     child.once("exit", () => reject(new Error(`the stock member ended:\n${said}`)));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
   });
 }
 
