@@ -46,7 +46,7 @@ test("a figure is the median of its passes, with the plain version beside it", a
   assert.ok(figure.nanoseconds >= 100_000 && figure.fastest <= figure.nanoseconds);
   // A spin takes its time at least; how much longer it takes is up to what else the machine does.
   assert.ok((figure.plain?.nanoseconds ?? 0) >= 400_000);
-  assert.match(figureLine(figure), /^spin +.* µs \(.*\) per turn; slowly .* times as long$/);
+  assert.match(figureLine(figure), /^spin +.* [µm]s \(.*\) per turn; slowly .* times as long$/);
 });
 
 test("a fast version that is wrong is not measured", async () => {

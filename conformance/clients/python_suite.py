@@ -25,7 +25,7 @@ def check(name, condition):
 def main():
     host, port = sys.argv[1], int(sys.argv[2])
     tls = {"ca_cert": sys.argv[3]} if len(sys.argv) > 3 else {}
-    client = etcd3.client(host=host, port=port, timeout=10, **tls)
+    client = etcd3.client(host=host, port=port, timeout=60, **tls)
 
     # keys and values, binary ones too
     client.put("py/a", "1")
@@ -78,7 +78,7 @@ def main():
     client.put("py/w", "1")
     client.put("py/w", "2")
     client.delete("py/w")
-    check("watch delivers", arrived.wait(10))
+    check("watch delivers", arrived.wait(60))
     client.cancel_watch(watch)
     kinds = [type(e).__name__ for e in events]
     check("watch order", kinds == ["PutEvent", "PutEvent", "DeleteEvent"])
@@ -96,16 +96,16 @@ def main():
     check("refresh", lease.refresh()[0].TTL == 100)
     lease.revoke()
     check("revoke deletes", client.get("py/leased")[0] is None)
-    brief = client.lease(2)
+    brief = client.lease(5)
     client.put("py/brief", "x", lease=brief)
-    deadline = time.time() + 15
+    deadline = time.time() + 60
     while client.get("py/brief")[0] is not None and time.time() < deadline:
         time.sleep(0.1)
     check("expiry deletes", client.get("py/brief")[0] is None)
 
     # locks are leases, transactions and watches together
-    lock = client.lock("py", ttl=20)
-    check("lock", lock.acquire(timeout=5) and lock.is_acquired())
+    lock = client.lock("py", ttl=60)
+    check("lock", lock.acquire(timeout=60) and lock.is_acquired())
     # (a second acquire would wait: there Debian's python3-etcd3 0.12 and its tenacity do not agree)
     check("lock is a leased key", client.get("/locks/py")[1].lease_id == lock.lease.id)
     check("unlock", lock.release() and not lock.is_acquired())

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Etcd3, type IOptions } from "etcd3";
 
-const eventMs = 10_000;
+const eventMs = 60_000;
 
 /** Throws at the first check that fails. */
 export async function npmEtcd3Suite(options: IOptions): Promise<void> {

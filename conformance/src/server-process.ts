@@ -2,13 +2,13 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { takePorts } from "./ports.ts";
 import type { Programs } from "./programs.ts";
 
-const readyTimeoutMs = 30_000;
-const stopTimeoutMs = 15_000;
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 60_000;
 const startAttempts = 3;
 
 export interface ServerOptions {
@@ -68,17 +68,15 @@ export class ServerProcess {
   /** Starts a server and waits until it says that it serves clients. */
   static async start(programs: Programs, options: ServerOptions = {}): Promise<ServerProcess> {
     for (let attempt = 1; ; attempt++) {
-      const ports = {
-        client: options.clientPort ?? (await freePort()),
-        peer: options.peerPort ?? (await freePort()),
-      };
+      const [client, peer] = (await takePorts(2)) as [number, number];
+      const ports = { client: options.clientPort ?? client, peer: options.peerPort ?? peer };
       const server = new ServerProcess(programs, options, ports);
       try {
         await server.#untilReady();
         return server;
       } catch (error) {
         await server.kill();
-        // Another process may have taken a port between our asking and the server's binding.
+        // Another process may have taken a port between our look at it and the server's binding.
         const portLost = /address already in use/i.test(server.#log);
         if (!portLost || attempt === startAttempts) throw error;
       }
@@ -138,19 +136,6 @@ export class ServerProcess {
       throw new Error(`${this.programs.name}: not ready (${first}):\n${this.#log.slice(-3_000)}`);
     }
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** The environment without what would configure a server or a client behind our back. */

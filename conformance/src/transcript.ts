@@ -5,7 +5,7 @@
 //   ----
 //   OK
 //
-//   eventually etcdctl get foo          repeated until it prints this, at most 30 s
+//   eventually etcdctl get foo          repeated until it prints this, at most 60 s
 //   start w etcdctl watch foo           a program that goes on, called `w`
 //   type w watch foo                    a line for its stdin
 //   read w                              the next lines of its stdout are those under ----
@@ -19,9 +19,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withoutEtcdVariables } from "./server-process.ts";
 
-const eventuallyMs = 30_000;
-const readMs = 20_000;
-const commandMs = 30_000;
+const eventuallyMs = 60_000;
+const readMs = 60_000;
+const commandMs = 60_000;
+/** So that no pause of the machine is an error of a command; and the API for old releases. */
+const patient = {
+  ETCDCTL_API: "3",
+  ETCDCTL_DIAL_TIMEOUT: "60s",
+  ETCDCTL_COMMAND_TIMEOUT: "60s",
+};
 
 export interface Step {
   readonly line: number;
@@ -172,7 +178,7 @@ class Replay {
   #spawn(args: readonly string[]): ChildProcess {
     return spawn(this.#target.etcdctl, [`--endpoints=${this.#target.endpoint}`, ...args], {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...withoutEtcdVariables(process.env), ETCDCTL_API: "3", ...this.#target.env },
+      env: { ...withoutEtcdVariables(process.env), ...patient, ...this.#target.env },
     });
   }
 

@@ -69,7 +69,7 @@ for (const scheme of ["http", "https"] as const) {
     test("python3-etcd3", { skip: hasPythonEtcd3 ? false : noPython }, async () => {
       const args = [pythonSuite, "127.0.0.1", String(server.clientPort)];
       if (scheme === "https") args.push(caFile);
-      const { stdout } = await run(python, args, { timeout: 120_000 });
+      const { stdout } = await run(python, args, { timeout: 300_000 });
       assert.match(stdout, /^33 checks passed$/m);
     });
   });

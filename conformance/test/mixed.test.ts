@@ -27,7 +27,7 @@ for (const release of stock) {
     test(`${release.name}: ${what[scenario]}`, async () => {
       await mixed(scenario, {
         ...{ ours, stock: release, seed, writesPerSecond: 300, operationCount: 250 },
-        ...{ awayWriteCount: 6_500, thorough: false },
+        ...{ awayWriteCount: 6_500, failoverMsMax: 60_000, thorough: false },
       });
     });
   }

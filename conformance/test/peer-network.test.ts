@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { PeerNetwork } from "../src/cluster/peer-network.ts";
-import { takePorts } from "../src/cluster/ports.ts";
+import { takePorts } from "../src/ports.ts";
 
 const closing: (() => unknown)[] = [];
 after(async () => {

@@ -66,7 +66,7 @@ function run(queue: string[]): Promise<TestTally> {
       "--test-reporter-destination=stdout",
       fileURLToPath(new URL("test-main.js", import.meta.url)),
     ],
-    { cwd: root, stdio: ["ignore", "inherit", "inherit", "ipc"] },
+    { cwd: root, env: environment(), stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );
   return new Promise((resolve) => {
     let result: TestTally | undefined;
@@ -86,6 +86,12 @@ function run(queue: string[]): Promise<TestTally> {
       resolve(result);
     });
   });
+}
+
+/** Without the variables that would configure servers and clients of the tests, or send these clients elsewhere. */
+function environment(): NodeJS.ProcessEnv {
+  const configures = /^ETCD(CTL|UTL)?_(?!TS_|BIN$)|_proxy$/i;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !configures.test(name)));
 }
 
 /** Compiled tests whose source still exists: a stale file of `dist` is no test. */

@@ -43,13 +43,9 @@ export async function runClosedLoad(load: ClosedLoad): Promise<LoadResult> {
     const latency = loop.record();
     const window = new Window(load.pids);
     await Promise.race([pause(load.measureMs), loop.failed]);
-    const giveUpMs = performance.now() + patienceMs;
-    while (latency.count === 0 && performance.now() < giveUpMs) {
-      await Promise.race([pause(10), loop.failed]);
-    }
+    await firstAnswer(latency, loop.failed);
     const cost = window.read();
     const operations = latency.count;
-    if (operations === 0) throw new Error(`no answer within ${patienceMs / 1000} s`);
     await Promise.race([loop.finish(), loop.failed]);
     return { operations, cost, latency };
   } finally {
@@ -67,6 +63,15 @@ export async function warmUp(
   const endMs = performance.now() + 2 * warmupMs;
   while (loop.answered < warmupAnswers && performance.now() < endMs) {
     await Promise.race([pause(10), loop.failed]);
+  }
+}
+
+/** Waits for it; throws when none comes. */
+export async function firstAnswer(latency: Histogram, failed: Promise<never>): Promise<void> {
+  const giveUpMs = performance.now() + patienceMs;
+  while (latency.count === 0) {
+    if (performance.now() > giveUpMs) throw new Error(`no answer within ${patienceMs / 1000} s`);
+    await Promise.race([pause(10), failed]);
   }
 }
 

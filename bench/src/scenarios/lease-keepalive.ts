@@ -11,6 +11,7 @@ import {
 } from "@etcd-ts/api";
 import type { Bytes } from "@etcd-ts/base";
 import type { Channel, ClientStream } from "@etcd-ts/rpc";
+import { firstAnswer } from "../load/closed-loop.ts";
 import { openChannels, pause } from "../load/connections.ts";
 import { paths } from "../load/requests.ts";
 import { Histogram } from "../measure/histogram.ts";
@@ -91,6 +92,7 @@ async function measureKeepAlive(context: Context, connectionCount: number): Prom
     latency = new Histogram();
     const window = new Window(cluster.pids);
     await Promise.race([pause(context.plan.measureMs), failed]);
+    await firstAnswer(latency, failed);
     const cost = window.read();
     for (const note of notesOn(cost)) context.note(note);
     const figures = { ...costFigures(cost, latency.count), ...latencyFigures(latency) };

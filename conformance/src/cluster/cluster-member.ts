@@ -10,7 +10,7 @@ import type { Programs } from "../programs.ts";
 import { withoutEtcdVariables } from "../server-process.ts";
 import { eventually, pause } from "./waiting.ts";
 
-const stopTimeoutMs = 15_000;
+const stopTimeoutMs = 60_000;
 const bindAttempts = 50;
 const bindPauseMs = 200;
 

@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "@etcd-ts/client";
+import { takePorts } from "../ports.ts";
 import type { Programs } from "../programs.ts";
 import { ClusterMember } from "./cluster-member.ts";
 import { PeerNetwork } from "./peer-network.ts";
-import { takePorts } from "./ports.ts";
 import { eventually, GiveUp } from "./waiting.ts";
 
 const servingMs = 90_000;

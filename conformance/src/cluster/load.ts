@@ -10,7 +10,7 @@ import { RpcError } from "@etcd-ts/rpc";
 import { keysOf, type Ledger, valueText, type Write } from "./ledger.ts";
 import { pause } from "./waiting.ts";
 
-const writeTimeoutMs = 4_000;
+const defaultWriteTimeoutMs = 4_000;
 const readTimeoutMs = 15_000;
 const tickMs = 4;
 const readPauseMs = 4;
@@ -32,6 +32,8 @@ export interface LoadOptions {
   readonly readersPerMember?: number;
   /** The number of the first slot: loads that share a ledger must not share slots. */
   readonly firstSlot?: number;
+  /** A write without an answer is given up then; default 4 s. */
+  readonly writeTimeoutMs?: number;
   /** Stops starting writes after so many. */
   readonly writeCountMax?: number;
 }
@@ -46,6 +48,7 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #ledger: Ledger;
   readonly #random: SeededRandom;
+  readonly #writeTimeoutMs: number;
   #client: Client;
   readonly #idle: number[] = [];
   readonly #numbers: number[] = [];
@@ -66,6 +69,7 @@ export class Load {
     this.#options = options;
     this.#ledger = options.ledger;
     this.#random = new SeededRandom(options.seed);
+    this.#writeTimeoutMs = options.writeTimeoutMs ?? defaultWriteTimeoutMs;
     this.#client = new Client({ endpoints: [...options.endpoints] });
     this.#firstSlot = options.firstSlot ?? 0;
     for (let n = (options.slotCount ?? 4_000) - 1; n >= 0; n--) {
@@ -94,7 +98,7 @@ export class Load {
     for (const reader of readers) reader.client.close();
     await Promise.all(readers.map((it) => it.done));
     // Calls that use the old connections go on to their end; they have a time limit.
-    setTimeout(() => before.close(), writeTimeoutMs + 500).unref();
+    setTimeout(() => before.close(), this.#writeTimeoutMs + 500).unref();
   }
 
   /** Starts nothing more and waits until nothing is under way; throws at a violation. */
@@ -211,13 +215,14 @@ export class Load {
 
   async #send(write: Write): Promise<number> {
     const value = valueText(write.number, this.#options.valueBytes ?? 256);
+    const timeoutMs = this.#writeTimeoutMs;
     const [first, second] = write.keys;
     const response =
       second === undefined
-        ? await this.#client.put(first as string, value, { timeoutMs: writeTimeoutMs })
+        ? await this.#client.put(first as string, value, { timeoutMs })
         : await this.#client.txn({
             success: [op.put(first as string, value), op.put(second, value)],
-            timeoutMs: writeTimeoutMs,
+            timeoutMs,
           });
     return response.header?.revision ?? 0;
   }

@@ -29,7 +29,7 @@ export interface ReconfigureReport {
   readonly durationMs: number;
 }
 
-const steadyMs = 30_000;
+const steadyMs = 60_000;
 
 export async function reconfigure(options: ReconfigureOptions): Promise<ReconfigureReport> {
   const startMs = performance.now();
@@ -43,6 +43,8 @@ export async function reconfigure(options: ReconfigureOptions): Promise<Reconfig
         const load = new Load({
           ...{ endpoints: cluster.endpoints, ledger, seed: options.seed },
           writesPerSecond: options.writesPerSecond,
+          // So that one that takes too long is told with its time.
+          writeTimeoutMs: Math.max(4_000, options.writeMsMax + 1_000),
         });
         /** Sums up a step and holds it against the limits. */
         const took = (what: string): void => {
@@ -89,7 +91,7 @@ export async function reconfigure(options: ReconfigureOptions): Promise<Reconfig
                 took(`the lead went from ${member.name} to ${next?.name}`);
               }
               await cluster.remove(member);
-              await member.ended(15_000);
+              await member.ended(60_000);
               await load.acknowledge(options.writesPerSecond / 2, steadyMs);
               took(`${member.name} was removed${removesLeader ? ", the former leader" : ""}`);
               removesLeader = !removesLeader;

@@ -38,6 +38,7 @@ export const clusterCommand: Command = {
         seed: numberOf("seed", values.seed),
         writesPerSecond: numberOf("rate", values.rate),
         failoverMsMax: numberOf("failover-ms", values["failover-ms"]),
+        lateMsMax: 0,
         stopMs: numberOf("stop-ms", values["stop-ms"]),
         repeatOptions: values.members === "ours,ours,ours" ? "" : ` --members ${values.members}`,
       });

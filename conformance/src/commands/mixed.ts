@@ -31,7 +31,13 @@ export const mixedCommand: Command = {
       for (const scenario of scenarios) {
         const startMs = performance.now();
         await mixed(scenario, {
-          ...{ ours: programsOf(values.left), stock, awayWriteCount: 7_000, thorough: true },
+          ...{
+            ours: programsOf(values.left),
+            stock,
+            awayWriteCount: 7_000,
+            failoverMsMax: 10_000,
+            thorough: true,
+          },
           seed: numberOf("seed", values.seed),
           writesPerSecond: numberOf("rate", values.rate),
           operationCount: numberOf("operations", values.operations),

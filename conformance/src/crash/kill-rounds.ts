@@ -47,7 +47,7 @@ export interface KillOptions {
 
 /** A kill with little written before it shows little: on a busy machine it waits for so many, for a while. */
 const writeCountMin = 60;
-const writeMsMax = 10_000;
+const writeMsMax = 30_000;
 const leaseTtl = 100_000n;
 const watchMs = 30_000;
 

@@ -2,9 +2,9 @@
 // ports that the system chooses in the place of those in the text.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { takePorts } from "../ports.ts";
 import { withoutEtcdVariables } from "../server-process.ts";
 import { Expectation } from "./expectation.ts";
 import type { Procedure, Step } from "./procedures.ts";
@@ -21,7 +21,7 @@ export interface ProcedureRun {
   readonly onStep?: (step: Step, command: string, lines: readonly string[], tookMs: number) => void;
 }
 
-const stepMs = 60_000;
+const stepMs = 180_000;
 const logLines = 5;
 
 /** Throws an `Error` that names the line of the document at which the procedure went wrong. */
@@ -97,7 +97,7 @@ class PortMap {
     const documented = new Set(
       [...text.matchAll(/127\.0\.0\.1:(\d+)/g)].map((it) => Number(it[1])),
     );
-    const found = await freePorts(documented.size);
+    const found = (await takePorts(documented.size)).sort((a, b) => a - b);
     const ordered = [...documented].sort((a, b) => a - b);
     return new PortMap(new Map(ordered.map((it, i) => [String(it), String(found[i])])));
   }
@@ -109,28 +109,6 @@ class PortMap {
   documented(text: string): string {
     return replacePorts(text, this.#documented);
   }
-}
-
-/** Ports that are free now, in ascending order; all are taken before one is given back. */
-async function freePorts(count: number): Promise<number[]> {
-  const held: Server[] = [];
-  const ports: number[] = [];
-  try {
-    while (ports.length < count) {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", resolve);
-      });
-      held.push(server);
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("no port");
-      ports.push(address.port);
-    }
-  } finally {
-    await Promise.all(held.map((it) => new Promise((resolve) => it.close(resolve))));
-  }
-  return ports.sort((a, b) => a - b);
 }
 
 function replacePorts(text: string, ports: ReadonlyMap<string, string>): string {

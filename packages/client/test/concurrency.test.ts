@@ -11,6 +11,7 @@ import {
   Session,
   SessionLostError,
 } from "../src/index.ts";
+import { eagerHost, leaseTtl } from "./eager-host.ts";
 import { type StockMember, stockMember } from "./stock-member.ts";
 
 const { skip } = stockMember;
@@ -67,10 +68,10 @@ describe("on a stock member", () => {
   });
 
   test("a session that is lost ends the waiting", { skip }, async () => {
-    await using client = new Client({ endpoints: [endpoint] });
+    await using client = new Client({ endpoints: [endpoint], host: eagerHost() });
     await using holder = await Session.open(client);
     await new Mutex(holder, "c-lock").lock();
-    const doomed = await Session.open(client, { ttlSeconds: 2 });
+    const doomed = await Session.open(client, { ttlSeconds: leaseTtl });
     const waiting = new Mutex(doomed, "c-lock").lock();
     while ((await client.getRange({ prefix: "c-lock/" })).count < 2);
     await client.lease.revoke({ id: doomed.leaseId });

@@ -53,7 +53,7 @@ export const stockMember: {
     };
     try {
       await using client = new Client({ endpoints: [endpoint] });
-      await client.get("ready", { timeoutMs: 10_000 });
+      await client.get("ready", { timeoutMs: 60_000 });
     } catch (error) {
       await stop();
       throw error;

@@ -12,7 +12,7 @@ async function withCluster(
   const store = new FakeStore();
   const members = Array.from({ length: memberCount }, () => new FakeMember(store));
   for (const member of members) await member.start();
-  const client = new Client({ endpoints: members.map((it) => it.endpoint), callTimeoutMs: 5_000 });
+  const client = new Client({ endpoints: members.map((it) => it.endpoint), callTimeoutMs: 60_000 });
   try {
     await body(client, members, store);
   } finally {

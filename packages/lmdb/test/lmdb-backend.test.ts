@@ -181,6 +181,7 @@ test("nobody sees new content in an earlier turn than whoever waits for it", asy
   }
   isOver = true;
   await new Promise((resolve) => setImmediate(resolve));
-  assert.ok(turns > 100, `${turns} turns`);
+  // Each of the ten awaits the other thread some times, and looks meanwhile.
+  assert.ok(turns > 10, `${turns} turns`);
   await backend.close();
 });

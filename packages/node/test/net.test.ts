@@ -68,7 +68,7 @@ test("failures read as Go's do", async () => {
   await listener.close();
   const fails = (address: NetAddress): Promise<Error | undefined> => {
     const recorder = new Recorder();
-    recorder.connection = net.dial(address, { timeoutMs: 5000 }, recorder);
+    recorder.connection = net.dial(address, { timeoutMs: 60_000 }, recorder);
     return recorder.closed;
   };
   const refused = await fails({ kind: "tcp", host: "127.0.0.1", port });
@@ -282,7 +282,7 @@ test("closing the HTTP/1.1 server waits for answers under way", async () => {
   assert.ok(listener.address.kind === "tcp");
   const answer = fetch(`http://127.0.0.1:${listener.address.port}/`);
   await asked;
-  const closed = http1.close(10_000);
+  const closed = http1.close(60_000);
   answerNow?.();
   assert.equal(await (await answer).text(), "late");
   await closed;

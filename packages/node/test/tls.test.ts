@@ -85,7 +85,7 @@ async function exchange(
   );
   const dialled = new Recorder();
   const options = client === undefined ? {} : { tls: client };
-  dialled.connection = host.net.dial(listener.address, { ...options, timeoutMs: 5000 }, dialled);
+  dialled.connection = host.net.dial(listener.address, { ...options, timeoutMs: 60_000 }, dialled);
   dialled.connection.write(utf8ToBytes("hello"));
   let error: Error | undefined;
   try {

@@ -114,8 +114,8 @@ export class StockMember {
   }
 
   async #ready(): Promise<void> {
-    for (let attempt = 0; attempt < 300; attempt++) {
-      if (this.#child.exitCode !== null) break;
+    const endMs = performance.now() + 60_000;
+    while (performance.now() < endMs && this.#child.exitCode === null) {
       try {
         await this.get("health");
         return;

@@ -1,29 +1,11 @@
-// Members of one cluster as processes, for the tests, and `etcdctl` to ask them. The URLs of members must be known
-// before they start, so their ports are reserved by binding them for a moment.
+// Members of one cluster as processes, for the tests, and `etcdctl` to ask them.
 
 import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { createServer, type Server } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../ports.ts";
 import type { DaemonProcess } from "./daemon-process.ts";
 
 const etcdctl = fileURLToPath(new URL("../../../../../bin/etcdctl", import.meta.url));
-
-/** Ports that were free a moment ago, each another one. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
-  for (let i = 0; i < count; i++) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    servers.push(server);
-  }
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  for (const server of servers) {
-    server.close();
-    await once(server, "close");
-  }
-  return ports;
-}
 
 export type Start = (args: readonly string[]) => DaemonProcess;
 
@@ -70,8 +52,8 @@ export function clusterFlags(
 export function ctl(endpoint: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const environment = { PATH: process.env["PATH"] ?? "" };
-    const all = ["--endpoints", endpoint, "--dial-timeout=20s", "--command-timeout=20s", ...args];
-    execFile(etcdctl, all, { env: environment, timeout: 60_000 }, (error, stdout, stderr) => {
+    const all = ["--endpoints", endpoint, "--dial-timeout=60s", "--command-timeout=60s", ...args];
+    execFile(etcdctl, all, { env: environment, timeout: 120_000 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout.trimEnd());
       else reject(new Error(`etcdctl ${all.join(" ")}: ${stderr || error.message}`));
     });
@@ -91,9 +73,9 @@ export async function stopAll(daemons: readonly DaemonProcess[]): Promise<void> 
 
 /** Waits for what must come true soon. */
 export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const end = performance.now() + 30_000;
+  const end = performance.now() + 60_000;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`not within 30 s: ${what}`);
+    if (performance.now() > end) throw new Error(`not within 60 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

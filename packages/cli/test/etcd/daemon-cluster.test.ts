@@ -29,11 +29,12 @@ test("three members found a cluster, serve, lose one, and take it back", () =>
       assert.equal(await ctl(clientUrl, "get", "key", "--prefix"), pairs);
       assert.equal((await ctl(clientUrl, "member", "list")).split("\n").length, 3);
     }
-    const leading = await Promise.all(
-      members.map((member) => metric(member, "etcd_server_is_leader")),
-    );
+    let leading: (number | undefined)[] = [];
+    await until("one of them leads", async () => {
+      leading = await Promise.all(members.map((each) => metric(each, "etcd_server_is_leader")));
+      return [...leading].sort().join() === "0,0,1";
+    });
     const leader = leading.indexOf(1);
-    assert.deepEqual([...leading].sort(), [0, 0, 1]);
     const text = await (await fetch(`${members[leader]?.clientUrl}/metrics`)).text();
     assert.match(text, /^etcd_network_peer_sent_bytes_total\{To="[0-9a-f]+"\} [1-9]/m);
     assert.equal(text.match(/^# TYPE etcd_network_active_peers gauge$/gm)?.length, 1);
@@ -117,7 +118,7 @@ test("members join a running cluster, and a removed one ends and says why", () =
       ctl(first.clientUrl, "member", "promote", thirdId).then(
         () => true,
         (error: Error) => {
-          assert.match(error.message, /in sync with leader/);
+          assert.match(error.message, /in sync with leader|leader changed|no leader|timed out/);
           return false;
         },
       ),

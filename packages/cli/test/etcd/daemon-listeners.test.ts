@@ -4,9 +4,9 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { type RequestOptions as HttpOptions, request as httpRequest } from "node:http";
 import { connect } from "node:http2";
 import { request as httpsRequest, type RequestOptions } from "node:https";
-import { createServer } from "node:net";
 import { test } from "node:test";
 import { issueCertificate, selfSignedCertificate } from "@etcd-ts/node";
+import { freePort } from "../ports.ts";
 import { inFolder, memberFlags } from "./daemon-process.ts";
 
 interface Answer {
@@ -179,11 +179,7 @@ test("behind TLS, HTTP/2 that is no gRPC gets the same pages", () =>
 test("one port for http and https", () =>
   inFolder(async (directory, start) => {
     const { cert, key } = writeFiles(directory);
-    // A port that is free now; the member fails with a message if somebody takes it first.
-    const finder = createServer();
-    await new Promise<void>((resolve) => finder.listen(0, "127.0.0.1", resolve));
-    const { port } = finder.address() as { port: number };
-    await new Promise((resolve) => finder.close(resolve));
+    const port = await freePort();
     const urls = `http://127.0.0.1:${port},https://127.0.0.1:${port}`;
     const daemon = start(
       memberFlags(

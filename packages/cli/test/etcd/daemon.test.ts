@@ -262,7 +262,8 @@ test("with the log level debug every request is told of", () =>
 
 test("an open watch does not hold up the end, and hears of it", () =>
   inFolder(async (directory, start) => {
-    const daemon = start(memberFlags(directory));
+    // Calls may take 5 s and two election timeouts before the end gives them up.
+    const daemon = start(memberFlags(directory, "--election-timeout=40000"));
     const session = connect(`http://${await daemon.address()}`);
     const watch = session.request({
       ":method": "POST",
@@ -286,7 +287,7 @@ test("an open watch does not hold up the end, and hears of it", () =>
     const seconds = (line: string): Promise<number> =>
       daemon.line(line).then((found) => Date.parse(String(found["ts"])) / 1000);
     const took = (await seconds("closed etcd server")) - (await seconds("closing etcd server"));
-    assert.ok(took < 5, `${took} s`);
+    assert.ok(took < 60, `${took} s`);
   }));
 
 test("a damaged log is one clear message with file and place", () =>

@@ -158,7 +158,7 @@ export class Comparison {
 
   /** Waits until the member with this number knows that there is no leader. */
   async leaderless(number: number): Promise<void> {
-    const endMs = performance.now() + 20_000;
+    const endMs = performance.now() + 60_000;
     while (/"leader":/.test(await this.stock(`endpoint status --endpoints $${number} -w json`))) {
       assert.ok(performance.now() < endMs);
       await sleep(50);
@@ -174,7 +174,7 @@ export class Comparison {
 
   /** Waits until the member with this number has applied what the first one has. */
   async caughtUp(number: number): Promise<void> {
-    const endMs = performance.now() + 20_000;
+    const endMs = performance.now() + 60_000;
     for (;;) {
       const said = await this.stock(`endpoint status --endpoints $0,$${number} -w json`);
       const [first, other] = [...said.matchAll(/"raftAppliedIndex":(\d+)/g)].map((it) =>

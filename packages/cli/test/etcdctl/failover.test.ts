@@ -11,7 +11,7 @@ let cluster: MemberProcesses;
 let all = "";
 
 /** Of a test; nothing here takes a fraction of it. */
-const limits = { timeout: 90_000 };
+const limits = { timeout: 240_000 };
 
 const start = (...args: string[]): Running => new Running(etcdctlProgram, [all, ...args]);
 
@@ -141,11 +141,12 @@ describe("etcdctl and a cluster that changes under it", () => {
         ["127.0.0.1:1", c, b],
       ]) {
         const beganMs = performance.now();
-        const words = [`--endpoints=${list.join(",")}`, "get", "a", "--consistency=s"];
+        // Whoever waited for a dead one would do so for a long time.
+        const patient = ["--dial-timeout=200s", "--command-timeout=200s"];
+        const words = [`--endpoints=${list.join(",")}`, "get", "a", "--consistency=s", ...patient];
         const { status, stderr } = await ours(words);
         assert.equal(status, 0, stderr);
-        // Far less than --dial-timeout, 2 s.
-        assert.ok(performance.now() - beganMs < 1_000, list.join());
+        assert.ok(performance.now() - beganMs < 60_000, list.join());
       }
     } finally {
       await dead.start();

@@ -1,11 +1,11 @@
-// Members as processes: a cluster of a stock release, or of this checkout, on ports that the system chooses.
+// Members as processes: a cluster of a stock release, or of this checkout.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../ports.ts";
 
 /** Our server, found from the compiled test. */
 export const oursEtcd: string = fileURLToPath(new URL("../../../../../bin/etcd", import.meta.url));
@@ -42,28 +42,6 @@ export const skipWithoutStock35: string | false =
   stock35 === undefined
     ? "no stock etcd 3.5 (with its etcdctl) in $ETCD_TS_STOCK_DIRS or on PATH"
     : false;
-
-/** Ports that are kept for us until they are used, so that nobody else gets them meanwhile. */
-export class Ports {
-  readonly #held: Server[] = [];
-
-  async take(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(0, "127.0.0.1", resolve);
-    });
-    this.#held.push(server);
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("no port");
-    return address.port;
-  }
-
-  async release(): Promise<void> {
-    const held = this.#held.splice(0);
-    await Promise.all(held.map((it) => new Promise((resolve) => it.close(resolve))));
-  }
-}
 
 export interface MemberPlan {
   readonly name: string;
@@ -150,13 +128,10 @@ export class MemberProcesses {
     flags: readonly string[] = [],
   ): Promise<MemberProcesses> {
     const folder = mkdtempSync(join(tmpdir(), "etcd-ts-members-"));
-    const ports = new Ports();
     const plans: MemberPlan[] = [];
     for (let i = 0; i < size; i++) {
-      const [clientPort, peerPort] = [await ports.take(), await ports.take()];
-      plans.push({ name: `m${i}`, clientPort, peerPort });
+      plans.push({ name: `m${i}`, clientPort: await freePort(), peerPort: await freePort() });
     }
-    await ports.release();
     const initial = plans.map((it) => `${it.name}=http://127.0.0.1:${it.peerPort}`).join(",");
     const members = plans.map(
       (it) => new MemberProcess(program, it, folder, [`--initial-cluster=${initial}`, ...flags]),
@@ -173,10 +148,8 @@ export class MemberProcesses {
 
   /** Starts another member; `add` makes it known and gives the value of `--initial-cluster`. */
   async join(add: (name: string, peerUrl: string) => Promise<string>): Promise<MemberProcess> {
-    const ports = new Ports();
     const name = `m${this.members.length}`;
-    const plan = { name, clientPort: await ports.take(), peerPort: await ports.take() };
-    await ports.release();
+    const plan = { name, clientPort: await freePort(), peerPort: await freePort() };
     const initial = await add(name, `http://127.0.0.1:${plan.peerPort}`);
     const member = new MemberProcess(this.#program, plan, this.folder, [
       ...[`--initial-cluster=${initial}`, "--initial-cluster-state=existing"],

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-const untilMs = 30_000;
+const untilMs = 60_000;
 
 export interface Ended {
   readonly status: number | null;

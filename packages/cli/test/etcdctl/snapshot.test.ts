@@ -82,7 +82,7 @@ describe("snapshots", () => {
     const late = join(folder, "late.db");
     const { status: exit, stderr } = await ours([
       "--endpoints=127.0.0.1:1",
-      "--command-timeout=100ms",
+      "--command-timeout=2s",
       "snapshot",
       "save",
       late,

@@ -99,19 +99,25 @@ async function cpuMs(run: (environment: Record<string, string>) => unknown): Pro
     });`,
   );
   try {
-    await run({ NODE_OPTIONS: `--require=${hook}` });
+    await run({ NODE_OPTIONS: `--require=${JSON.stringify(hook)}` });
     return Number(readFileSync(report, "utf8"));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** The least CPU time of some runs, which take turns: what else the machine does only ever adds. */
+type Run = (environment: Record<string, string>) => unknown;
+
+/**
+ * The least CPU time of some runs, which take turns: what else the machine does only ever adds. On a busy machine that
+ * takes a while to find out, so there are more rounds as long as it is not what is expected.
+ */
 async function leastCpuMs(
-  ...runs: readonly ((environment: Record<string, string>) => unknown)[]
+  runs: readonly Run[],
+  isExpected: (...leastMs: number[]) => boolean,
 ): Promise<number[]> {
   const least = runs.map(() => Number.POSITIVE_INFINITY);
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 20 && (round < 3 || !isExpected(...least)); round++) {
     for (const [i, run] of runs.entries()) {
       least[i] = Math.min(least[i] as number, await cpuMs(run));
     }
@@ -119,7 +125,7 @@ async function leastCpuMs(
   return least;
 }
 
-function node(...args: string[]): (environment: Record<string, string>) => void {
+function node(...args: string[]): Run {
   return (environment) => {
     const env = { ...process.env, ...environment };
     const { status, stderr } = spawnSync(process.execPath, args, { env });
@@ -129,8 +135,8 @@ function node(...args: string[]): (environment: Record<string, string>) => void 
 
 test("a cold `version` takes at most twice the CPU of an empty Node", async () => {
   const [empty = 0, version = 0] = await leastCpuMs(
-    node("-e", "0"),
-    node(etcdctlProgram, "version"),
+    [node("-e", "0"), node(etcdctlProgram, "version")],
+    (emptyMs = 0, versionMs = 0) => versionMs <= emptyMs * 2,
   );
   assert.ok(version / empty <= 2, `ratio ${(version / empty).toFixed(2)}`);
 });
@@ -147,21 +153,28 @@ test("of a cold `put` the bundle saves a quarter at least, of a member that is s
   await inFolder(async (folder, start) => {
     const address = await start(memberFlags(folder)).address();
     const put = ["--endpoints", address, "put", "k", "v"];
-    const member = (program: string) => (environment: Record<string, string>) =>
-      inFolder(async (data, startMember) => {
-        const options = { environment, program: process.execPath };
-        const daemon = startMember([program, ...memberFlags(data)], options);
-        await daemon.line("ready to serve client requests");
-        await daemon.stop();
-      });
+    const member =
+      (program: string): Run =>
+      (environment) =>
+        inFolder(async (data, startMember) => {
+          const options = { environment, program: process.execPath };
+          const daemon = startMember([program, ...memberFlags(data)], options);
+          await daemon.line("ready to serve client requests");
+          await daemon.stop();
+        });
+    const putSaves = (bundleMs = 0, modulesMs = 0): boolean => bundleMs <= modulesMs * 0.75;
+    const memberSaves = (bundleMs = 0, modulesMs = 0): boolean => bundleMs <= modulesMs * 0.67;
     const [ofPut = 0, ofPutModules = 0, ofMember = 0, ofMemberModules = 0] = await leastCpuMs(
-      node(etcdctlProgram, ...put),
-      node(modulesOf("etcdctl", folder), ...put),
-      member(binary),
-      member(modulesOf("etcd", folder)),
+      [
+        node(etcdctlProgram, ...put),
+        node(modulesOf("etcdctl", folder), ...put),
+        member(binary),
+        member(modulesOf("etcd", folder)),
+      ],
+      (a, b, c, d) => putSaves(a, b) && memberSaves(c, d),
     );
-    assert.ok(ofPut <= ofPutModules * 0.75, `put: ${ofPut} ms, modules ${ofPutModules} ms`);
-    assert.ok(ofMember <= ofMemberModules * 0.67, `${ofMember} ms, modules ${ofMemberModules} ms`);
+    assert.ok(putSaves(ofPut, ofPutModules), `put: ${ofPut} ms, modules ${ofPutModules} ms`);
+    assert.ok(memberSaves(ofMember, ofMemberModules), `${ofMember} ms, ${ofMemberModules} ms`);
   });
 });
 

@@ -2,9 +2,9 @@
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { freePort } from "../ports.ts";
 
 /** Path of a program: what the variable says, else the first on PATH; undefined when there is none. */
 export function findProgram(name: string, variable: string): string | undefined {
@@ -86,17 +86,6 @@ function untilReady(child: ChildProcess): Promise<void> {
   });
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
-  });
-}
-
 export interface Finished {
   readonly status: number;
   readonly stdout: string;
@@ -115,7 +104,7 @@ export function runProgram(
       args,
       {
         encoding: "latin1",
-        timeout: 20_000,
+        timeout: 60_000,
         env: { PATH: process.env["PATH"] ?? "", ...options.env },
       },
       (error, stdout, stderr) => {

@@ -53,7 +53,7 @@ describe("the tutorial", () => {
     assert.equal(await etcdctl("del --prefix foo"), "1\n");
   });
 
-  test("watches", { skip, timeout: 30_000 }, async () => {
+  test("watches", { skip, timeout: 120_000 }, async () => {
     const one = new Running(["watch", "foo"]);
     const many = new Running(["watch", "-i"]);
     many.type("watch foo\nwatch zoo\n");
@@ -75,7 +75,7 @@ describe("the tutorial", () => {
     assert.equal(ended.stderr, "Error: error reading watch request line: EOF\n");
   });
 
-  test("leases", { skip, timeout: 30_000 }, async () => {
+  test("leases", { skip, timeout: 120_000 }, async () => {
     const granted = await etcdctl("lease grant 60");
     const id = /^lease ([0-9a-f]{16}) granted with TTL\(60s\)\n$/.exec(granted)?.[1];
     assert.ok(id !== undefined, granted);
@@ -87,7 +87,7 @@ describe("the tutorial", () => {
     assert.match(
       await etcdctl(`lease timetolive --keys ${id}`),
       new RegExp(
-        `^lease ${id} granted with TTL\\(60s\\), remaining\\((59|60)s\\), attached keys\\(\\[foo\\]\\)\\n$`,
+        `^lease ${id} granted with TTL\\(60s\\), remaining\\((60|[1-5]?[0-9])s\\), attached keys\\(\\[foo\\]\\)\\n$`,
       ),
     );
     const keeping = new Running(["lease", "keep-alive", id]);

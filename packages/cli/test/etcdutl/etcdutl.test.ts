@@ -239,7 +239,7 @@ test("a damaged store is refused by one line", async () => {
   const path = await dataDir("damaged");
   truncateSync(`${path}/member/store/data.mdb`, 9000);
   const refused =
-    /^Error: failed to open database \S+\/member\/store: \S+\/data.mdb: offset \d+: .*\n$/;
+    /^Error: failed to open database .+\/member\/store: .+\/data.mdb: offset \d+: .*\n$/;
   await fails(1, refused, "hashkv", path);
   await fails(1, refused, "defrag", "--data-dir", path);
   await fails(1, refused, "migrate", "--data-dir", path, "--target-version", "3.6");

@@ -2,9 +2,9 @@
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../ports.ts";
 
 /** The programs of one release. */
 export interface Release {
@@ -60,8 +60,15 @@ export interface Ended {
 
 export function runTool(program: string, args: readonly string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const env = { PATH: process.env["PATH"] ?? "", TZ: "UTC", ETCDCTL_API: "3" };
-    execFile(program, args, { env, timeout: 60_000 }, (error, stdout, stderr) => {
+    const env = {
+      PATH: process.env["PATH"] ?? "",
+      TZ: "UTC",
+      ETCDCTL_API: "3",
+      // So that no pause of the machine is an error of a command.
+      ETCDCTL_DIAL_TIMEOUT: "60s",
+      ETCDCTL_COMMAND_TIMEOUT: "60s",
+    };
+    execFile(program, args, { env, timeout: 120_000 }, (error, stdout, stderr) => {
       const status = error === null ? 0 : error.code;
       if (typeof status === "number") resolve({ status, stdout, stderr });
       else reject(error);
@@ -127,7 +134,8 @@ export class Server {
   }
 
   async #healthy(): Promise<void> {
-    for (let attempt = 0; attempt < 400 && this.#child.exitCode === null; attempt++) {
+    const endMs = performance.now() + 60_000;
+    while (performance.now() < endMs && this.#child.exitCode === null) {
       const text = await fetch(`http://${this.addresses.client}/health`).then(
         (answer) => answer.text(),
         () => "",
@@ -138,15 +146,4 @@ export class Server {
     await this.stop();
     throw new Error(`the member does not come up: ${this.#said}`);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
-  });
 }

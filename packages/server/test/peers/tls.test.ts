@@ -76,7 +76,7 @@ test("members find each other over mutual TLS, and a stranger does not get in", 
 });
 
 async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 8000;
+  const end = performance.now() + 60_000;
   while (!condition()) {
     assert.ok(performance.now() < end, "in time");
     await new Promise((resolve) => setTimeout(resolve, 10));
