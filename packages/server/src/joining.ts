@@ -193,7 +193,7 @@ async function checkVersions(
     });
     throw incompatible(versions.cluster);
   }
-  if (!hasCompatible) throw incompatible("not decided yet");
+  if (!hasCompatible) throw incompatible("not known: no member has told one");
 }
 
 function incompatible(version: string): StartError {

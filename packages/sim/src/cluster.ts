@@ -445,7 +445,8 @@ export function peerUrlOf(name: string): string {
  * one that never gets in is the liveness check's to find.
  */
 function explanationOf(error: unknown): "disk" | "damage" | "membership" | "other" {
-  const isMembership = /validating peerURLs|member count|cannot fetch cluster info/;
+  const isMembership =
+    /validating peerURLs|member count|cannot fetch cluster info|no member has told one/;
   if (error instanceof StartError && isMembership.test(error.message)) return "membership";
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at instanceof DiskError) return "disk";

@@ -95,21 +95,28 @@ export class Surgery {
       else id = (await this.members()).find((it) => it.peerUrls.includes(url))?.id ?? 0n;
       if (id === 0n) await this.#caller.sleep(retryMs);
     }
-    const members = await this.members();
-    const initialCluster = members.map((member) => ({
-      name: member.peerUrls.includes(url) ? node.name : member.name || `x${member.id.toString(16)}`,
-      peerUrls: member.peerUrls,
-    }));
-    node.memberOptions = {
-      ...node.memberOptions,
-      initialCluster,
-      initialClusterState: "existing",
-    };
+    node.memberOptions = { ...node.memberOptions, initialClusterState: "existing" };
+    await this.#tellJoiners();
     node.downUntilMs = 0;
     node.isJoining = false;
     this.#cluster.launch(node);
     if (asLearner) await this.#promote(id);
     return node;
+  }
+
+  /** Whoever joins must name the present members; who has not managed to yet is told of every change. */
+  async #tellJoiners(): Promise<void> {
+    const members = await this.members();
+    for (const node of this.#cluster.nodes) {
+      const { memberOptions } = node;
+      if (node.hasServed || memberOptions.initialClusterState !== "existing") continue;
+      const url = peerUrlOf(node.name);
+      const initialCluster = members.map(({ id, name, peerUrls }) => ({
+        name: peerUrls.includes(url) ? node.name : name || `x${id.toString(16)}`,
+        peerUrls,
+      }));
+      node.memberOptions = { ...memberOptions, initialCluster };
+    }
   }
 
   async #promote(id: bigint): Promise<void> {
@@ -141,6 +148,7 @@ export class Surgery {
     // It may still run, and must find out by itself; a later life of it must find out, too.
     this.#cluster.nodes.splice(this.#cluster.nodes.indexOf(node), 1);
     this.#cluster.leavers.push(node);
+    await this.#tellJoiners();
   }
 
   /** One attempt; undefined when it failed in any way. */
