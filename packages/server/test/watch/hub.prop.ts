@@ -311,3 +311,41 @@ test("who was synced when the store was replaced gets what was not told, and no 
   assert.equal(sink.compactedAt, store.revision);
   assert.equal(sink.received.length, 10);
 });
+
+test("what many watchers of a full stream share is kept once, and up to a bound", () => {
+  const random = new SeededRandom(1);
+  const store = new FakeStore();
+  const jobs: { step(itemCount: number): boolean }[] = [];
+  const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, { fragmentBytes: 1 << 20 });
+  const options = { end: undefined, withPut: true, withDelete: true, prevKv: false };
+  const sink = new FakeSink();
+  const count = 100;
+  for (let id = 0; id < count; id++) {
+    hub.add(sink, { id: BigInt(id), key: "a", startRevision: 0, fragment: false, ...options });
+  }
+  const change = (): void => {
+    hub.changed(store.revision + 1, store.change(["a"], random));
+    hub.flush();
+  };
+  sink.isWritable = false;
+  for (let i = 0; i < 1000; i++) change();
+  assert.equal(hub.behindCount, 0, "ten kilobytes for all of them together");
+  sink.isWritable = true;
+  hub.drained();
+  assert.equal(sink.received.length, 1000 * count);
+  sink.isWritable = false;
+  while (hub.behindCount === 0) {
+    change();
+    assert.ok(store.revision < 20_000, "there is a bound");
+  }
+  assert.equal(hub.behindCount, count);
+  sink.isWritable = true;
+  hub.drained();
+  while (jobs.length > 0) if (jobs[0]?.step(1000) === true) jobs.shift();
+  const all = store.changes.length;
+  for (let id = 0; id < count; id++) {
+    const received = sink.receivedBy(BigInt(id));
+    assert.equal(received.length, all);
+    assert.ok(received.every(({ revision }, i) => revision === i + 2));
+  }
+});
