@@ -222,6 +222,7 @@ export class SimCluster {
     this.messageFaults.delayPerMille = 0;
     for (const node of [...this.nodes, ...this.leavers]) {
       node.weather.heal();
+      node.thaw();
       node.disk.capacityBytes = Number.POSITIVE_INFINITY;
       node.downUntilMs = Math.min(node.downUntilMs, this.world.nowMs);
     }

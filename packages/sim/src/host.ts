@@ -15,7 +15,7 @@ import type {
 } from "@etcd-ts/base";
 import { type DiskFaults, DiskPort, type SimDisk } from "./disk.ts";
 import { NetPort, type SimNet } from "./net.ts";
-import type { Gate, World } from "./world.ts";
+import { Gate, type World } from "./world.ts";
 
 export interface SimHostOptions {
   readonly name: string;
@@ -46,7 +46,7 @@ export class SimHost implements Host {
   readonly log: Log;
   readonly #diskPort: DiskPort;
   readonly #netPort: NetPort;
-  readonly #gate: Gate = { frozenUntilMs: 0, dead: false };
+  readonly #gate: Gate = new Gate();
   readonly #world: World;
   /** Added to the wall clock. */
   wallOffsetMs = 0;
@@ -93,7 +93,12 @@ export class SimHost implements Host {
 
   /** Nothing happens for so long, as after SIGSTOP: its connections stay, and what comes in waits. */
   freeze(ms: number): void {
-    this.#gate.frozenUntilMs = Math.max(this.#gate.frozenUntilMs, this.#world.nowMs + ms);
+    this.#world.freeze(this.#gate, ms);
+  }
+
+  /** As SIGCONT does. */
+  thaw(): void {
+    this.#world.thaw(this.#gate);
   }
 }
 

@@ -33,4 +33,4 @@ export { KvClient, type KvWorkload } from "./workload/kv-client.ts";
 export { LeaseClient, type LeaseWorkload } from "./workload/lease-client.ts";
 export { WatchClient, type WatchWorkload } from "./workload/watch-client.ts";
 export { usualWorkload, Workload, type WorkloadOptions } from "./workload/workload.ts";
-export { type Event, type Gate, World } from "./world.ts";
+export { type Event, Gate, World } from "./world.ts";

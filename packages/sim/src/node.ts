@@ -195,6 +195,11 @@ export class SimNode {
     this.#life?.host.freeze(ms);
   }
 
+  /** As SIGCONT does. */
+  thaw(): void {
+    this.#life?.host.thaw();
+  }
+
   setWallOffset(ms: number): void {
     this.wallOffsetMs = ms;
     if (this.#life !== undefined) this.#life.host.wallOffsetMs = ms;

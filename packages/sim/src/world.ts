@@ -32,11 +32,13 @@ export class Event {
 }
 
 /** What stands before the events of one machine. */
-export interface Gate {
-  /** Nothing happens there before this time. */
-  frozenUntilMs: number;
+export class Gate {
   /** Nothing happens there any more. */
-  dead: boolean;
+  dead = false;
+  /** While the machine is frozen: what ends that. */
+  thawing: Event | undefined;
+  /** What would have happened while it is frozen, in the order of that. */
+  readonly held: Event[] = [];
 }
 
 const stepsAtOnce = 64;
@@ -50,7 +52,7 @@ export class World {
   #queue: Event[] = [];
   /** At this length what will never happen is taken out of it: most timers are cancelled, or their machine dies. */
   #sweepAt = queueMin;
-  /** Events without a delay, about half of all: they come in their order by themselves. From `#dueFirst` on. */
+  /** From `#dueFirst` on: events without a delay, half of all, and thawed ones. They come in their order by themselves. */
   readonly #due: Event[] = [];
   #dueFirst = 0;
   #nowMs = 0;
@@ -92,6 +94,25 @@ export class World {
       if (this.#queue.length >= this.#sweepAt) this.#sweep();
     } else this.#due.push(event);
     return event;
+  }
+
+  /** What comes to this gate waits for so long; at a gate that is frozen already, at least for so long. */
+  freeze(gate: Gate, ms: number): void {
+    if (gate.thawing !== undefined && gate.thawing.atMs >= this.#nowMs + ms) return;
+    gate.thawing?.cancel();
+    gate.thawing = this.after(ms, () => this.thaw(gate));
+  }
+
+  /** What waits at this gate happens now, in its order, and before everything else that is due. */
+  thaw(gate: Gate): void {
+    gate.thawing?.cancel();
+    gate.thawing = undefined;
+    for (const event of gate.held) {
+      event.atMs = this.#nowMs;
+      event.sequence = -1;
+    }
+    this.#due.splice(this.#dueFirst, 0, ...gate.held);
+    gate.held.length = 0;
   }
 
   /** Something went wrong where nobody could be told: the run ends with it. */
@@ -162,11 +183,8 @@ export class World {
       if (run === undefined) continue;
       if (gate !== undefined) {
         if (gate.dead) continue;
-        if (gate.frozenUntilMs > event.atMs) {
-          // The same object, so that it can still be cancelled; in the order in which it would have happened.
-          event.atMs = gate.frozenUntilMs;
-          event.sequence = this.#sequence++;
-          push(this.#queue, event);
+        if (gate.thawing !== undefined) {
+          gate.held.push(event);
           continue;
         }
       }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesToUtf8, type Connection, type ConnectionHandler, utf8ToBytes } from "@etcd-ts/base";
-import { NetPort, NetWeather, SimNet, World } from "../src/index.ts";
+import { Gate, NetPort, NetWeather, SimNet, World } from "../src/index.ts";
 
 interface Pair {
   readonly world: World;
@@ -37,7 +37,7 @@ async function pair(): Promise<Pair> {
   });
   const net = new SimNet(world, weather);
   weather.onCutsChanged = () => net.cutsChanged();
-  const server = new NetPort(net, "server", { frozenUntilMs: 0, dead: false });
+  const server = new NetPort(net, "server", new Gate());
   const atServer: string[] = [];
   const atClient: string[] = [];
   let accepted: Connection | undefined;
@@ -121,16 +121,17 @@ test("a thin wire carries so much and no more", async () => {
 test("a frozen machine takes nothing until it goes on, and then everything in order", async () => {
   const world = new World(1);
   const net = new SimNet(world, { latencyMs: () => 1 });
-  const gate = { frozenUntilMs: 0, dead: false };
+  const gate = new Gate();
   const server = new NetPort(net, "server", gate);
   const atServer: string[] = [];
   await server.listen(address, { accept: () => recorder(atServer) });
   const connection = new NetPort(net, "client").dial(address, {}, recorder([]));
   await world.run(10);
-  gate.frozenUntilMs = 500;
+  world.freeze(gate, 500);
   for (const word of ["a", "b", "c"]) {
     connection.write(utf8ToBytes(word));
     await world.run(20);
+    world.freeze(gate, 500); // what came before this is still first
   }
   assert.deepEqual(atServer, []);
   await world.run(500);

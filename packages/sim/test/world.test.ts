@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Connection, ConnectionHandler } from "@etcd-ts/base";
 import { bytesToUtf8, utf8ToBytes } from "@etcd-ts/base";
-import { NetPort, SimNet, World } from "../src/index.ts";
+import { Gate, NetPort, SimNet, World } from "../src/index.ts";
 
 test("events run in the order of their times, and of asking at equal times, microtasks in between", async () => {
   const world = new World(1);
@@ -18,6 +18,51 @@ test("events run in the order of their times, and of asking at equal times, micr
   await world.run(10);
   assert.deepEqual(seen, ["a", "a, later", "b", "a's child", "c"]);
   assert.equal(world.nowMs, 10);
+});
+
+test("what comes to a frozen gate waits for all freezes to end, and happens in its order", async () => {
+  const world = new World(1);
+  const gate = new Gate();
+  const seen: string[] = [];
+  const see = (what: string): void => {
+    seen.push(`${what} at ${world.nowMs}`);
+  };
+  world.freeze(gate, 100);
+  world.after(10, () => see("a"), gate);
+  world.after(20, () => see("never"), gate).cancel();
+  await world.run(50);
+  world.freeze(gate, 150); // longer
+  world.freeze(gate, 10); // which is no reason to go on earlier
+  world.after(5, () => see("b"), gate);
+  const late = world.after(10, () => see("never"), gate);
+  world.after(120, () => see("c"), gate);
+  world.after(160, () => see("d"), gate);
+  world.after(7, () => see("another machine"));
+  await world.run(100);
+  late.cancel();
+  assert.deepEqual(seen, ["another machine at 57"]);
+  await world.run(100);
+  assert.deepEqual(seen.slice(1), ["a at 200", "b at 200", "c at 200", "d at 210"]);
+});
+
+test("a thawed gate lets through what waited, at once, and can be frozen again", async () => {
+  const world = new World(1);
+  const gate = new Gate();
+  const seen: string[] = [];
+  world.freeze(gate, 1000);
+  world.after(10, () => seen.push("a"), gate);
+  world.after(20, () => seen.push("b"), gate);
+  await world.run(50);
+  world.after(0, () => seen.push("c"), gate);
+  world.thaw(gate);
+  await world.run(1);
+  assert.deepEqual(seen.splice(0), ["a", "b", "c"]);
+  world.freeze(gate, 2000);
+  world.after(10, () => seen.push("d"), gate);
+  await world.run(1500); // beyond the end of the first freeze
+  assert.deepEqual(seen, []);
+  await world.run(1000);
+  assert.deepEqual(seen, ["d"]);
 });
 
 test("a promise is awaited in virtual time, however long that is", async () => {
