@@ -449,6 +449,8 @@ function explanationOf(error: unknown): "disk" | "damage" | "membership" | "othe
   const isMembership =
     /validating peerURLs|member count|cannot fetch cluster info|no member has told one/;
   if (error instanceof StartError && isMembership.test(error.message)) return "membership";
+  // A bit that flips in the last records makes a torn tail of them, and what the backend has seen more is noticed.
+  if (error instanceof StartError && /part of the log is lost/.test(error.message)) return "damage";
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at instanceof DiskError) return "disk";
     if (at instanceof CorruptionError) return "damage";
