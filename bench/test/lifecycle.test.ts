@@ -11,7 +11,7 @@ import { chooseContenders, ours } from "../src/contenders.ts";
 import { run } from "../src/run.ts";
 import { atLeast, type Context, type Plan, type Sample, type Scenario } from "../src/scenario.ts";
 import { childCount } from "../src/servers/children.ts";
-import { Cluster, freePorts } from "../src/servers/cluster.ts";
+import { Cluster } from "../src/servers/cluster.ts";
 import { FakeEtcd } from "./support/fake-etcd.ts";
 
 const plan: Plan = {
@@ -163,11 +163,6 @@ test("members get names, ports and one list of all; a restart keeps them", async
     }
     assert.deepEqual(fake.running(), []);
   });
-});
-
-test("ports are all different", async () => {
-  const ports = (await freePorts(20)).flatMap((it) => [it.client, it.peer]);
-  assert.equal(new Set(ports).size, 40);
 });
 
 test("what has not begun when the time is over is reported as left out", async () => {

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { takePorts } from "./ports.ts";
+import { takePorts } from "@etcd-ts/node/testing";
 import type { Programs } from "./programs.ts";
 
 const readyTimeoutMs = 60_000;

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { after, test } from "node:test";
+import { takePort, takePorts } from "@etcd-ts/node/testing";
 import { PeerNetwork } from "../src/cluster/peer-network.ts";
-import { takePorts } from "../src/ports.ts";
 
 const closing: (() => unknown)[] = [];
 after(async () => {
@@ -26,7 +26,7 @@ async function linked(): Promise<{ network: PeerNetwork; dial: () => Promise<Soc
   const network = new PeerNetwork();
   network.learn(0xan, "a");
   network.learn(0xbn, "b");
-  await network.add("a", (await takePorts(1))[0] as number, target);
+  await network.add("a", await takePort(), target);
   await network.add("b", port, target);
   closing.push(
     () => new Promise((resolve) => server.close(resolve)),

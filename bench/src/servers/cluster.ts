@@ -1,8 +1,8 @@
 // One member or several, each a process with ports of its own on loopback and a data directory below one folder.
 
 import { mkdirSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { takePorts } from "@etcd-ts/node/testing";
 import type { Contender } from "../contenders.ts";
 import { EtcdProcess } from "./etcd-process.ts";
 
@@ -43,7 +43,7 @@ export class Cluster {
   /** Starts all members and waits until each serves. When one does not, none is left running. */
   static async start(contender: Contender, options: ClusterOptions): Promise<Cluster> {
     for (let attempt = 1; ; attempt++) {
-      const ports = options.ports ?? (await freePorts(options.members ?? 1));
+      const ports = options.ports ?? (await portsFor(options.members ?? 1));
       const cluster = new Cluster(contender, options, ports);
       try {
         await Promise.all(cluster.#members.map((member) => member.untilReady()));
@@ -123,28 +123,11 @@ function memberName(index: number): string {
   return `m${index + 1}`;
 }
 
-/** Ports that were free a moment ago, all at the same time, so that no two are equal. */
-export async function freePorts(members: number): Promise<Ports[]> {
-  const servers: Server[] = [];
-  try {
-    const ports: Ports[] = [];
-    for (let n = 0; n < members; n++) {
-      ports.push({ client: await openPort(servers), peer: await openPort(servers) });
-    }
-    return ports;
-  } finally {
-    await Promise.all(servers.map((it) => new Promise((resolve) => it.close(resolve))));
-  }
-}
-
-async function openPort(servers: Server[]): Promise<number> {
-  const server = createServer();
-  servers.push(server);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the system gave no port");
-  return address.port;
+/** A client's and a peer's port for each member. */
+async function portsFor(members: number): Promise<Ports[]> {
+  const ports = await takePorts(2 * members);
+  return Array.from({ length: members }, (_, n) => ({
+    client: ports[2 * n] as number,
+    peer: ports[2 * n + 1] as number,
+  }));
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "@etcd-ts/client";
-import { takePorts } from "../ports.ts";
+import { takePorts } from "@etcd-ts/node/testing";
 import type { Programs } from "../programs.ts";
 import { ClusterMember } from "./cluster-member.ts";
 import { PeerNetwork } from "./peer-network.ts";

@@ -4,7 +4,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { takePorts } from "../ports.ts";
+import { takePorts } from "@etcd-ts/node/testing";
 import { withoutEtcdVariables } from "../server-process.ts";
 import { Expectation } from "./expectation.ts";
 import type { Procedure, Step } from "./procedures.ts";

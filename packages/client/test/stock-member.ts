@@ -2,9 +2,9 @@
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { takePort } from "@etcd-ts/node/testing";
 import { Client } from "../src/index.ts";
 
 export interface StockMember {
@@ -28,7 +28,7 @@ export const stockMember: {
   skip: program === undefined ? "no stock etcd on PATH or in $ETCD_BIN" : false,
   async start() {
     const folder = mkdtempSync(join(tmpdir(), "etcd-ts-client-"));
-    const [clientPort, peerPort] = await Promise.all([freePort(), freePort()]);
+    const [clientPort, peerPort] = await Promise.all([takePort(), takePort()]);
     const endpoint = `127.0.0.1:${clientPort}`;
     const child = spawn(
       program as string,
@@ -61,14 +61,3 @@ export const stockMember: {
     return { endpoint, stop };
   },
 };
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
-  });
-}

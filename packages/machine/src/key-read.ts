@@ -12,7 +12,7 @@ import type { Store } from "./store.ts";
 const noKvs = new KvList(KvField.kvs);
 
 /** Reads one key where the reader stands, with what else the request asks for. */
-export function readKey(store: Store, request: RangeRequest, at: ReadPoint): RangeResult {
+function readKey(store: Store, request: RangeRequest, at: ReadPoint): RangeResult {
   const { index } = store;
   const headerRevision = store.openRevision;
   if (!index.look(requestKey(request.key), at.main, at.subEnd)) {

@@ -2,8 +2,8 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
+import { takePort } from "@etcd-ts/node/testing";
 
 export interface StockRelease {
   readonly version: string;
@@ -57,7 +57,7 @@ export class StockMember {
     dataDir: string,
     args: string[] = [],
   ): Promise<StockMember> {
-    const [client, peer] = [await freePort(), await freePort()];
+    const [client, peer] = [await takePort(), await takePort()];
     const member = new StockMember(release, dataDir, client, peer, args);
     await member.#ready();
     return member;
@@ -140,15 +140,4 @@ function isExecutable(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

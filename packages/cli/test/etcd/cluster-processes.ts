@@ -2,7 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../ports.ts";
+import { takePorts } from "@etcd-ts/node/testing";
 import type { DaemonProcess } from "./daemon-process.ts";
 
 const etcdctl = fileURLToPath(new URL("../../../../../bin/etcdctl", import.meta.url));
@@ -22,7 +22,7 @@ export async function planMembers(
   count: number,
   peerScheme: "http" | "https" = "http",
 ): Promise<PlannedMember[]> {
-  const ports = await freePorts(2 * count);
+  const ports = await takePorts(2 * count);
   return Array.from({ length: count }, (_, i) => ({
     name: `m${i + 1}`,
     dataDir: `${directory}/m${i + 1}`,

@@ -6,7 +6,7 @@ import { connect } from "node:http2";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { test } from "node:test";
 import { issueCertificate, selfSignedCertificate } from "@etcd-ts/node";
-import { freePort } from "../ports.ts";
+import { takePort } from "@etcd-ts/node/testing";
 import { inFolder, memberFlags } from "./daemon-process.ts";
 
 interface Answer {
@@ -179,7 +179,7 @@ test("behind TLS, HTTP/2 that is no gRPC gets the same pages", () =>
 test("one port for http and https", () =>
   inFolder(async (directory, start) => {
     const { cert, key } = writeFiles(directory);
-    const port = await freePort();
+    const port = await takePort();
     const urls = `http://127.0.0.1:${port},https://127.0.0.1:${port}`;
     const daemon = start(
       memberFlags(

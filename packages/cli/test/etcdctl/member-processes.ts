@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../ports.ts";
+import { takePort } from "@etcd-ts/node/testing";
 
 /** Our server, found from the compiled test. */
 export const oursEtcd: string = fileURLToPath(new URL("../../../../../bin/etcd", import.meta.url));
@@ -130,7 +130,7 @@ export class MemberProcesses {
     const folder = mkdtempSync(join(tmpdir(), "etcd-ts-members-"));
     const plans: MemberPlan[] = [];
     for (let i = 0; i < size; i++) {
-      plans.push({ name: `m${i}`, clientPort: await freePort(), peerPort: await freePort() });
+      plans.push({ name: `m${i}`, clientPort: await takePort(), peerPort: await takePort() });
     }
     const initial = plans.map((it) => `${it.name}=http://127.0.0.1:${it.peerPort}`).join(",");
     const members = plans.map(
@@ -149,7 +149,7 @@ export class MemberProcesses {
   /** Starts another member; `add` makes it known and gives the value of `--initial-cluster`. */
   async join(add: (name: string, peerUrl: string) => Promise<string>): Promise<MemberProcess> {
     const name = `m${this.members.length}`;
-    const plan = { name, clientPort: await freePort(), peerPort: await freePort() };
+    const plan = { name, clientPort: await takePort(), peerPort: await takePort() };
     const initial = await add(name, `http://127.0.0.1:${plan.peerPort}`);
     const member = new MemberProcess(this.#program, plan, this.folder, [
       ...[`--initial-cluster=${initial}`, "--initial-cluster-state=existing"],

@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { freePort } from "../ports.ts";
+import { takePort } from "@etcd-ts/node/testing";
 
 /** Path of a program: what the variable says, else the first on PATH; undefined when there is none. */
 export function findProgram(name: string, variable: string): string | undefined {
@@ -36,7 +36,7 @@ export interface StockServer {
 /** Starts a member with an empty store on free ports. */
 export async function startStockServer(extra: readonly string[] = []): Promise<StockServer> {
   const folder = mkdtempSync(join(tmpdir(), "etcd-ts-stock-"));
-  const [clientPort, peerPort] = await Promise.all([freePort(), freePort()]);
+  const [clientPort, peerPort] = await Promise.all([takePort(), takePort()]);
   const endpoint = `127.0.0.1:${clientPort}`;
   const child = spawn(
     stockEtcd as string,

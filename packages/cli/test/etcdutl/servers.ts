@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_pro
 import { existsSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../ports.ts";
+import { takePort } from "@etcd-ts/node/testing";
 
 /** The programs of one release. */
 export interface Release {
@@ -89,7 +89,7 @@ export interface Addresses {
 }
 
 export async function freeAddresses(): Promise<Addresses> {
-  const [client, peer] = [await freePort(), await freePort()];
+  const [client, peer] = [await takePort(), await takePort()];
   return { client: `127.0.0.1:${client}`, peerUrl: `http://127.0.0.1:${peer}` };
 }
 

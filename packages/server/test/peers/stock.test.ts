@@ -6,18 +6,13 @@ import { describe, type TestContext, test } from "node:test";
 import { bytesToHex, type Host, type Listener, utf8ToBytes } from "@etcd-ts/base";
 import { encodeMemberContext, type Member } from "@etcd-ts/machine";
 import { nodeHost, silentLog } from "@etcd-ts/node";
+import { takePort } from "@etcd-ts/node/testing";
 import { MessageType } from "@etcd-ts/raft";
 import { clusterIdOf, hexId, memberIdOf } from "../../src/ids.ts";
 import { PeerLinks } from "../../src/peers/peer-links.ts";
 import { PeerRequests } from "../../src/peers/peer-requests.ts";
 import { RaftDriver } from "./support/raft-driver.ts";
-import {
-  freePort,
-  noStockReason,
-  StockMember,
-  type StockRelease,
-  stockReleases,
-} from "./support/stock.ts";
+import { noStockReason, StockMember, type StockRelease, stockReleases } from "./support/stock.ts";
 
 const releases = stockReleases();
 /** Nothing takes a fraction of it, but where the machine has no time for us. */
@@ -124,7 +119,7 @@ async function found(t: TestContext, release: StockRelease): Promise<Mixed> {
   t.after(() => listener.close());
   assert.ok(listener.address.kind === "tcp");
   const ownUrl = `http://127.0.0.1:${listener.address.port}`;
-  const stockUrl = `http://127.0.0.1:${await freePort()}`;
+  const stockUrl = `http://127.0.0.1:${await takePort()}`;
   const token = `test-${ownUrl}`;
   const members = [
     ["ours", ownUrl],
@@ -152,7 +147,7 @@ async function found(t: TestContext, release: StockRelease): Promise<Mixed> {
   });
   t.after(() => driver.stop());
   links.addPeer(other.id, [stockUrl]);
-  const stock = new StockMember(release, await freePort(), [
+  const stock = new StockMember(release, await takePort(), [
     "--name=stock",
     `--listen-peer-urls=${stockUrl}`,
     `--initial-advertise-peer-urls=${stockUrl}`,

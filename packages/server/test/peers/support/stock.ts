@@ -2,7 +2,6 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -39,15 +38,6 @@ function versionOf(program: string): string | undefined {
   const text = execFileSync(program, ["--version"], { encoding: "utf8" });
   if (!/Go Version: go/.test(text)) return undefined;
   return /etcd Version: (\S+)/.exec(text)?.[1];
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 export class StockMember {
