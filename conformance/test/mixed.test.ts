@@ -3,6 +3,7 @@
 
 import { test } from "node:test";
 import { type MixedScenario, mixed } from "../src/cluster/mixed.ts";
+import { patientLimits } from "../src/cluster/mixed-checks.ts";
 import { noStockReason, ours, type Programs, stockReleases } from "../src/programs.ts";
 
 const what: Record<MixedScenario, string> = {
@@ -27,7 +28,7 @@ for (const release of stock) {
     test(`${release.name}: ${what[scenario]}`, async () => {
       await mixed(scenario, {
         ...{ ours, stock: release, seed, writesPerSecond: 300, operationCount: 250 },
-        ...{ awayWriteCount: 6_500, failoverMsMax: 60_000, thorough: false },
+        ...{ awayWriteCount: 6_500, limits: patientLimits, thorough: false },
       });
     });
   }

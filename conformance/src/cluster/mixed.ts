@@ -12,6 +12,7 @@ import {
   clusterVersionIs,
   clusterVersionOf,
   leasesWork,
+  type MixedLimits,
   membersAgree,
   operationsAgree,
   requestsWork,
@@ -31,8 +32,7 @@ export interface MixedOptions {
   readonly operationCount: number;
   /** Writes behind which the log no longer reaches. */
   readonly awayWriteCount: number;
-  /** Writes must succeed again within this after a leader was killed. */
-  readonly failoverMsMax: number;
+  readonly limits: MixedLimits;
   /** Members fall behind the log a second time; a stock leader has to rest for 30 s before that. */
   readonly thorough: boolean;
   readonly progress?: (line: string) => void;
@@ -41,7 +41,6 @@ export interface MixedOptions {
 const steadyMs = 60_000;
 const caughtUpMs = 60_000;
 const voteAttempts = 10;
-const leadAttempts = 5;
 const args = ["--snapshot-count", "500"];
 /** Stock then checks its own invariants while it runs. */
 const env = { ETCD_VERIFY: "all" };
@@ -84,7 +83,7 @@ async function follow(options: MixedOptions): Promise<void> {
       const leader = await cluster.leader();
       const startMs = performance.now();
       await leader.kill();
-      const tookMs = (await trial.load.nextAcknowledged(options.failoverMsMax)) - startMs;
+      const tookMs = (await trial.load.nextAcknowledged(options.limits.failoverMsMax)) - startMs;
       const next = await cluster.leader();
       voted = next.programs === stock;
       trial.tell(
@@ -109,7 +108,7 @@ async function lead(options: MixedOptions): Promise<void> {
     await trial.ledBy(ours, async () => {
       const follower = trial.of(stock)[0] as ClusterMember;
       await follower.kill();
-      await trial.load.nextAcknowledged(options.failoverMsMax);
+      await trial.load.nextAcknowledged(options.limits.failoverMsMax);
       await trial.load.acknowledge(options.writesPerSecond / 2, steadyMs);
       await follower.start();
       await cluster.untilServing([follower]);
@@ -124,7 +123,7 @@ async function lead(options: MixedOptions): Promise<void> {
     const leader = trial.of(ours)[0] as ClusterMember;
     const startMs = performance.now();
     await leader.kill();
-    const tookMs = (await trial.load.nextAcknowledged(options.failoverMsMax)) - startMs;
+    const tookMs = (await trial.load.nextAcknowledged(options.limits.failoverMsMax)) - startMs;
     trial.tell(`killed ours, the leader; a stock member leads after ${tookMs.toFixed(0)} ms`);
     await trial.load.acknowledge(options.writesPerSecond / 2, steadyMs);
     await leader.start();
@@ -159,7 +158,7 @@ async function migrate(options: MixedOptions): Promise<void> {
   const { stock, ours } = options;
   await inCluster([stock, stock, stock], options, async (trial) => {
     const { cluster } = trial;
-    await operationsAgree(cluster, options.seed, options.operationCount);
+    await operationsAgree(cluster, options.seed, options.operationCount, options.limits.outagesMax);
     await trial.startLedger();
     trial.load.start();
     await trial.load.acknowledge(options.writesPerSecond, steadyMs);
@@ -176,7 +175,7 @@ async function migrate(options: MixedOptions): Promise<void> {
         );
         if ((await cluster.leader()) === leaving) await cluster.moveLeader(joined);
         await cluster.remove(leaving);
-        await leaving.ended(60_000);
+        await leaving.ended(options.limits.leaveMsMax);
         await trial.load.acknowledge(options.writesPerSecond / 2, steadyMs);
         trial.tell(`${joined.name} of ${to.name} is in the place of ${leaving.name}`);
       }
@@ -191,7 +190,7 @@ async function migrate(options: MixedOptions): Promise<void> {
     await trial.load.stop();
     await trial.verify();
     await requestsWork(cluster);
-    await leasesWork(cluster);
+    await leasesWork(cluster, options.limits.expiryMsMax);
     await trial.startLedger();
   });
 }
@@ -269,7 +268,8 @@ class Trial {
    * for longer than an election takes, another one leads: then the work is done once more.
    */
   async ledBy(programs: Programs, work: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; attempt <= leadAttempts; attempt++) {
+    const { leadsMax } = this.#options.limits;
+    for (let leads = 1; leads <= leadsMax; leads++) {
       await this.moveLeaderTo(programs);
       const before = await this.cluster.leader();
       const { raftTerm } = await before.status(5_000);
@@ -278,18 +278,18 @@ class Trial {
       if (after === before && (await after.status(5_000)).raftTerm === raftTerm) return;
       this.tell(`${after.name} leads, and ${before.name} did: once more`);
     }
-    throw new Error(`no member of ${programs.name} kept the lead in ${leadAttempts} attempts`);
+    throw new Error(`no member of ${programs.name} kept the lead, of ${leadsMax} that were given`);
   }
 
   /** Requests of all kinds and leases through all members; the ledger starts behind them. */
   async checks(): Promise<void> {
     const { cluster } = this;
-    const { seed, operationCount, stock } = this.#options;
+    const { seed, operationCount, stock, limits } = this.#options;
     await membersAgree(cluster);
     await clusterVersionIs(cluster, clusterVersionOf(stock.version));
     await requestsWork(cluster);
-    const { refused } = await operationsAgree(cluster, seed, operationCount);
-    await leasesWork(cluster);
+    const { refused } = await operationsAgree(cluster, seed, operationCount, limits.outagesMax);
+    await leasesWork(cluster, limits.expiryMsMax);
     await this.startLedger();
     this.tell(
       `${operationCount} operations (${refused} refused) and leases are right on all members`,

@@ -2,6 +2,7 @@
 
 import { parseArgs } from "node:util";
 import { type MixedScenario, mixed, mixedScenarios } from "../cluster/mixed.ts";
+import { strictLimits } from "../cluster/mixed-checks.ts";
 import { type Command, CommandError, numberOf, programsOf, say, stockOf } from "./command.ts";
 
 export const mixedCommand: Command = {
@@ -35,7 +36,7 @@ export const mixedCommand: Command = {
             ours: programsOf(values.left),
             stock,
             awayWriteCount: 7_000,
-            failoverMsMax: 10_000,
+            limits: strictLimits,
             thorough: true,
           },
           seed: numberOf("seed", values.seed),
