@@ -78,3 +78,12 @@ test("a trace is the same to the byte", async () => {
     assert.ok(traces[0] === traces[1], `seed ${seed}`);
   }
 });
+
+// In these a call was on its way when the load ended, somebody read what it had written, and everything had converged
+// before the client noted that it did not know how the call had ended.
+test("calls that are on their way when the load ends are in the diary", async () => {
+  for (const seed of [403808, 404539]) {
+    const { violation } = await runSeed(seed);
+    assert.equal(violation, undefined, `seed ${seed}`);
+  }
+});

@@ -37,6 +37,8 @@ export class Workload {
   readonly watchClients: WatchClient[] = [];
   readonly leaseClients: LeaseClient[] = [];
   readonly #writers: Caller[] = [];
+  /** Clients that write and have not come to their end yet. */
+  #writingCount = 0;
   /** Registers whose check took too long. */
   givenUpCount = 0;
 
@@ -73,9 +75,14 @@ export class Workload {
     const begin = (task: Promise<void>): void => {
       task.catch((error: unknown) => world.fail(error));
     };
+    const beginWriting = (task: Promise<void>): void => {
+      this.#writingCount++;
+      begin(task.finally(() => this.#writingCount--));
+    };
     const plain = this.kvClients.slice(0, this.kvClients.length - this.leaseClients.length);
-    for (const client of [...plain, ...this.watchClients, ...this.leaseClients])
-      begin(client.run());
+    for (const client of plain) beginWriting(client.run());
+    for (const client of this.watchClients) begin(client.run());
+    for (const client of this.leaseClients) beginWriting(client.run());
   }
 
   /** No more writes; watchers go on. */
@@ -99,6 +106,8 @@ export class Workload {
   /** What is not yet as it must become once everything works; for `converge`. */
   unfinished(): string | undefined {
     const { history, leases, world } = this.cluster;
+    // A call that was on its way stands in the registers when its client knows that it has failed.
+    if (this.#writingCount > 0) return "a client has not ended its last call";
     for (const watcher of this.watchClients) {
       const missing = watcher.missing(history.revision);
       if (missing !== undefined) return missing;
