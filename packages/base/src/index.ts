@@ -1,6 +1,7 @@
 export { assert, CorruptionError, InvariantError, present } from "./assert.ts";
 export {
   allocateBytes,
+  allocateKept,
   type Bytes,
   base64ToBytes,
   bytesToBase64,
@@ -55,6 +56,7 @@ export {
   type TlsInfo,
   type TlsServerOptions,
 } from "./host.ts";
+export { IdTable } from "./id-table.ts";
 export { SeededRandom } from "./random.ts";
 export {
   build,

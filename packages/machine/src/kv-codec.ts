@@ -13,7 +13,7 @@
 // takes fields in any order and skips unknown ones, as what other members stored may hold them.
 
 import {
-  allocateBytes,
+  allocateKept,
   type Bytes,
   CorruptionError,
   emptyBytes,
@@ -43,7 +43,7 @@ export function encodeKeyValue(
   if (version > 0) size += 1 + sizeVarint(version);
   if (valueSize > 0) size += 1 + sizeVarint(valueSize) + valueSize;
   if (lease !== 0n) size += 1 + sizeVarint64(lease);
-  const bytes = allocateBytes(size);
+  const bytes = allocateKept(size);
   let at = 0;
   if (keySize > 0) {
     bytes[0] = 0x0a;

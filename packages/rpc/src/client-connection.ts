@@ -258,7 +258,7 @@ export class ClientConnection extends Http2Connection {
       this.#shared.tooManyPings();
     }
     this.#drain(reason);
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       if (stream.id <= lastStream || !(stream instanceof ClientAttempt)) continue;
       stream.localClosed = true;
       stream.remoteClosed = true;
@@ -326,7 +326,7 @@ export class ClientConnection extends Http2Connection {
 
   /** Ends all calls with CANCELLED, and the connection. */
   cancelCalls(message: string): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       if (stream instanceof ClientAttempt) stream.call.cancel(message);
     }
     this.finish(undefined, errorLingerMs);

@@ -18,6 +18,7 @@ import {
   type Bytes,
   type Connection,
   type ConnectionHandler,
+  IdTable,
   sliceToKey,
 } from "@etcd-ts/base";
 import { ConnectionOutput } from "./connection-output.ts";
@@ -64,7 +65,7 @@ export const peaceLingerMs: number = 5000;
 
 export abstract class Http2Connection extends ConnectionOutput implements ConnectionHandler {
   readonly limits: ConnectionLimits;
-  readonly streams: Map<number, Http2Stream> = new Map();
+  readonly streams: IdTable<Http2Stream> = new IdTable();
   readonly decoder: HpackDecoder = new HpackDecoder();
   /** Time of the chunk that is being read, or was read last. */
   nowMs: number;
@@ -686,7 +687,7 @@ export abstract class Http2Connection extends ConnectionOutput implements Connec
   }
 
   #endStreams(reason: string): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       stream.localClosed = true;
       stream.remoteClosed = true;
       this.removeStream(stream);

@@ -504,7 +504,7 @@ export class ServerConnection extends Http2Connection {
   /** The time of grace is over. */
   stop(): void {
     if (!this.inputClosed) {
-      for (const stream of [...this.streams.values()]) {
+      for (const stream of this.streams.values()) {
         if (stream instanceof GrpcServerCall) stream.stop();
       }
     }

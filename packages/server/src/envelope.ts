@@ -8,7 +8,7 @@
 // Written in one piece without decoding, ascending by field as every other encoder of the format does.
 // `peekRequestId` is the counterpart at apply: it finds the id without decoding the request.
 
-import { allocateBytes, type Bytes, sizeVarint, writeVarint } from "@etcd-ts/base";
+import { allocateKept, type Bytes, sizeVarint, writeVarint } from "@etcd-ts/base";
 import type { RequestIds } from "./ids.ts";
 
 /** Field numbers of InternalRaftRequest. */
@@ -42,7 +42,7 @@ export function encodeEnvelope(
   const headerSize = 4 + idSize;
   const tag = operation * 8 + 2;
   const size = sizeVarint(tag) + sizeVarint(request.length) + request.length + headerSize;
-  const bytes = allocateBytes(size);
+  const bytes = allocateKept(size);
   let position = 0;
   if (operation > 100) position = writeHeader(bytes, position, idSize, ids.high16, low);
   position = writeVarint(bytes, position, tag);

@@ -7,14 +7,14 @@
 //        └── too large, too many, stopping ────────────► refused, at once
 //
 // One object per call with two methods; no promise and no closure. All proposals have the same time to
-// live, so the pending map, which keeps the order of insertion, is the timing wheel as well: whoever times
-// out stands at its front.
+// live, so the table of pending ones, which keeps the order of their ids, is the timing wheel as well: whoever
+// times out stands at its front.
 //
 // Bounds: 5,000 entries between commit and apply, and `pendingBytesMax` bytes on their way; beyond either,
 // the answer is "too many requests".
 
 import type { TxnRequest } from "@etcd-ts/api";
-import type { Bytes } from "@etcd-ts/base";
+import { type Bytes, IdTable } from "@etcd-ts/base";
 import type { ApplyOutcome } from "@etcd-ts/machine";
 import { encodeEnvelope, type Operation } from "./envelope.ts";
 import { catalogue } from "./errors.ts";
@@ -64,7 +64,7 @@ export class Proposals {
   readonly #ids: RequestIds;
   readonly #limits: ProposalLimits;
   /** Queued and handed ones by id, oldest first. */
-  readonly #pending: Map<number, Proposal> = new Map();
+  readonly #pending: IdTable<Proposal> = new IdTable();
   /** Not yet handed to raft. */
   #queue: Proposal[] = [];
   #pendingBytes = 0;
@@ -160,13 +160,16 @@ export class Proposals {
   /** Refuses whoever has waited too long. */
   expire(nowMs: number, evidence: TimeoutEvidence): void {
     let expiredQueued = false;
-    for (const proposal of this.#pending.values()) {
+    for (;;) {
+      const proposal = this.#pending.first();
+      if (proposal === undefined) break;
       if (nowMs - proposal.startMs < this.#limits.requestTimeoutMs) break;
       this.#remove(proposal);
       if (!proposal.handed) expiredQueued = true;
       this.#refuse(proposal, timeoutRefusal(proposal, evidence));
     }
-    if (expiredQueued) this.#queue = this.#queue.filter((p) => this.#pending.has(p.id));
+    if (expiredQueued)
+      this.#queue = this.#queue.filter((p) => this.#pending.get(p.id) !== undefined);
   }
 
   /** Refuses everybody, now and from now on. */

@@ -1,7 +1,7 @@
 // Bytes that have arrived and were not understood yet. Frames are taken off as copies of their own: what raft
 // keeps of them (entries live in the log for a while) must not keep socket chunks alive.
 
-import { allocateBytes, type Bytes } from "@etcd-ts/base";
+import { allocateKept, type Bytes } from "@etcd-ts/base";
 import { readUint64 } from "./wire-numbers.ts";
 
 export class ByteQueue {
@@ -43,7 +43,7 @@ export class ByteQueue {
   /** A copy of the next bytes, taken off; undefined when they are not there yet. */
   take(count: number): Bytes | undefined {
     if (this.#length < count) return undefined;
-    const taken = allocateBytes(count);
+    const taken = allocateKept(count);
     let at = 0;
     while (at < count) {
       const part = this.#parts[this.#first]!;
