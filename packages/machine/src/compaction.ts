@@ -53,6 +53,13 @@ export class Compaction implements Job, GarbageSink {
     return this.#queue.length > 0;
   }
 
+  /** The next step reads for the hash, and removes nothing. */
+  get isHashing(): boolean {
+    const task = this.#queue[0];
+    if (task === undefined) return false;
+    return task.begun ? task.hash?.done === false : task.hashes;
+  }
+
   /** Hashes computed while compacting, oldest first; what members compare with each other. */
   get knownHashes(): readonly KnownHash[] {
     return this.#known;
@@ -101,8 +108,9 @@ export class Compaction implements Job, GarbageSink {
       task.begun = true;
       if (task.hashes) task.hash = HashKvJob.of(this.#store, task.revision, task.previous, true);
     }
-    if (task.hash !== undefined && !task.hash.done) {
-      if (!task.hash.step(itemCount)) return false;
+    if (task.hash?.done === false) {
+      task.hash.step(itemCount);
+      return false;
     }
     const bound = this.#store.pins.bound(task.revision);
     const removedAll = this.#store.index.removeGarbage(bound, itemCount, this);

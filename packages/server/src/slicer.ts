@@ -3,7 +3,7 @@
 // a millisecond, and yields to the event loop after `sliceMsMax`. So a scan of a million keys, a hash of
 // the store and a compaction run side by side, while heartbeats and requests keep their time.
 //
-// A job may ask for a pause between its slices (etcd pauses compaction, so that its disk keeps up).
+// A job may come in batches, with a pause after each (etcd pauses compaction, so that its disk keeps up).
 
 import type { Host, Timer } from "@etcd-ts/base";
 import type { Histogram } from "./metric-types.ts";
@@ -19,11 +19,15 @@ export interface JobDone {
   failed(error: Error): void;
 }
 
+export interface Batch {
+  readonly itemCount: number;
+  /** Wait after so many items. */
+  readonly pauseMs: number;
+}
+
 export interface SliceOptions {
-  /** Items in every slice; measured and adapted when absent. */
-  readonly itemCount?: number;
-  /** Wait between two slices. */
-  readonly pauseMs?: number;
+  /** What is valid now; asked before each slice. Absent: no pauses. */
+  readonly batch?: () => Batch;
   /** Observes how long each slice took. */
   readonly sliceMs?: Histogram;
 }
@@ -37,19 +41,16 @@ const itemCountMax = 2048;
 class Task {
   readonly job: Job;
   readonly done: JobDone;
-  readonly fixedCount: number;
-  readonly pauseMs: number;
-  readonly sliceMs: Histogram | undefined;
-  itemCount: number;
+  readonly options: SliceOptions;
+  itemCount: number = firstItemCount;
+  /** Items since the last pause. */
+  inBatch = 0;
   cancelled = false;
 
   constructor(job: Job, done: JobDone, options: SliceOptions) {
     this.job = job;
     this.done = done;
-    this.fixedCount = options.itemCount ?? 0;
-    this.pauseMs = options.pauseMs ?? 0;
-    this.sliceMs = options.sliceMs;
-    this.itemCount = this.fixedCount || firstItemCount;
+    this.options = options;
   }
 }
 
@@ -117,20 +118,25 @@ export class Slicer {
       const task = this.#ready.shift()!;
       if (task.cancelled) continue;
       const before = now;
+      const batch = task.options.batch?.();
+      // Batches became smaller.
+      if (batch !== undefined && task.inBatch >= batch.itemCount) task.inBatch = 0;
+      const left = batch === undefined ? itemCountMax : batch.itemCount - task.inBatch;
+      const itemCount = Math.max(1, Math.min(task.itemCount, left));
       let finished = false;
       let failure: Error | undefined;
       try {
-        finished = task.job.step(task.itemCount);
+        finished = task.job.step(itemCount);
       } catch (reason) {
         failure = reason instanceof Error ? reason : new Error(String(reason));
       }
       now = clock.monotonicMs();
       const took = now - before;
       if (took > this.longestStepMs) this.longestStepMs = took;
-      task.sliceMs?.observe(took);
+      task.options.sliceMs?.observe(took);
       if (failure !== undefined) task.done.failed(failure);
       else if (finished) task.done.done();
-      else this.#again(task, took);
+      else this.#again(task, itemCount, took, batch);
     }
     if (this.#ready.length > 0 && !this.#scheduled) {
       this.#scheduled = true;
@@ -138,16 +144,16 @@ export class Slicer {
     }
   };
 
-  #again(task: Task, took: number): void {
-    if (task.fixedCount === 0) {
-      const factor = took <= 0 ? 2 : Math.min(2, stepMsWanted / took);
-      task.itemCount = Math.max(1, Math.min(itemCountMax, Math.floor(task.itemCount * factor)));
-    }
-    if (task.pauseMs === 0) {
+  #again(task: Task, itemCount: number, took: number, batch: Batch | undefined): void {
+    const factor = took <= 0 ? 2 : Math.min(2, stepMsWanted / took);
+    task.itemCount = Math.max(1, Math.min(itemCountMax, Math.floor(itemCount * factor)));
+    task.inBatch += itemCount;
+    if (batch === undefined || task.inBatch < batch.itemCount) {
       this.#ready.push(task);
       return;
     }
-    const timer = this.#host.timers.after(task.pauseMs, () => {
+    task.inBatch = 0;
+    const timer = this.#host.timers.after(batch.pauseMs, () => {
       this.#pauses.delete(timer);
       if (!this.#stopped) this.#enqueue(task);
     });

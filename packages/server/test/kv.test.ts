@@ -156,6 +156,19 @@ test("a physical compaction is answered when everything is removed and durable",
   await world.stop();
 });
 
+test("only the removal pauses as the flags say: the hash before it reads on", async () => {
+  const world = await MemberWorld.started({ compactionBatchLimit: 10, compactionSleepMs: 1000 });
+  for (let i = 0; i < 100; i++) await world.put(`key-${i}`, "v");
+  for (let i = 0; i < 19; i++) await world.put("key-0", String(i));
+  const startMs = world.world.nowMs;
+  // 119 records to hash; 19 to remove.
+  await world.compact(120, true);
+  const tookMs = world.world.nowMs - startMs;
+  assert.ok(tookMs >= 1000, `one pause between two batches, took ${tookMs} ms`);
+  assert.ok(tookMs < 3000, `no pauses while hashing, took ${tookMs} ms`);
+  await world.stop();
+});
+
 test("an interrupted compaction goes on after a restart", async () => {
   const world = await MemberWorld.started({ compactionBatchLimit: 1, compactionSleepMs: 1000 });
   for (let i = 0; i < 20; i++) await world.put("k", String(i));

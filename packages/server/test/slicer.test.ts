@@ -44,14 +44,25 @@ test("jobs take turns", async () => {
   assert.deepEqual(order, ["short", "long"]);
 });
 
-test("a job pauses when it asks for it", async () => {
+test("a job that comes in batches pauses after each, and is sliced within", async () => {
   const world = new World();
   const slicer = new Slicer(world.host());
   const job = new CountingJob(world, 3000);
   const start = world.nowMs;
-  await world.settled(slicer.finish(job, { itemCount: 1000, pauseMs: 10 }));
-  assert.deepEqual(job.slices, [1000, 1000, 1000]);
+  await world.settled(slicer.finish(job, { batch: () => ({ itemCount: 1000, pauseMs: 10 }) }));
+  let sum = 0;
+  const ends = job.slices.map((items) => (sum += items));
+  assert.ok(ends.includes(1000) && ends.includes(2000), `slices that end at ${ends}`);
+  assert.ok(Math.max(...job.slices) <= 200, `slices of ${Math.max(...job.slices)} items`);
   assert.ok(world.nowMs - start >= 50, "two pauses and the work");
+});
+
+test("a slice is never larger than its batch", async () => {
+  const world = new World();
+  const slicer = new Slicer(world.host());
+  const job = new CountingJob(world, 10);
+  await world.settled(slicer.finish(job, { batch: () => ({ itemCount: 2, pauseMs: 1 }) }));
+  assert.deepEqual(job.slices, [2, 2, 2, 2, 2]);
 });
 
 test("a failing job tells its owner and does not disturb the others", async () => {
