@@ -16,8 +16,8 @@ export interface CompactionOptions {
 
 type Done = (durable: boolean) => void;
 
-/** About a millisecond of work, and the shortest wait: it holds up others by a millisecond, half of the time. */
-const hashBatch: Batch = { itemCount: 512, pauseMs: 1 };
+/** A millisecond or two of work, and the shortest wait: others are held up by no more, two thirds of the time. */
+const hashBatch: Batch = { itemCount: 1024, pauseMs: 1 };
 
 export class CompactionRunner {
   readonly #host: Host;
