@@ -60,6 +60,7 @@ export class CompactionRunner {
     const removalBatch: Batch = {
       itemCount: this.#options.compactionBatchLimit,
       pauseMs: this.#options.compactionSleepMs,
+      tookMs: this.batchMs,
     };
     this.#slicer.run(
       compaction,
@@ -78,10 +79,7 @@ export class CompactionRunner {
         },
         failed: this.#onFailure,
       },
-      {
-        batch: () => (compaction.isHashing ? hashBatch : removalBatch),
-        sliceMs: this.batchMs,
-      },
+      { batch: () => (compaction.isHashing ? hashBatch : removalBatch) },
     );
   }
 

@@ -23,13 +23,13 @@ export interface Batch {
   readonly itemCount: number;
   /** Wait after so many items. */
   readonly pauseMs: number;
+  /** Observes how long the work of each batch took. */
+  readonly tookMs?: Histogram;
 }
 
 export interface SliceOptions {
-  /** What is valid now; asked before each slice. Absent: no pauses. */
+  /** Of which kind the next batch is, or the one that has begun, asked before each slice. Absent: no pauses. */
   readonly batch?: () => Batch;
-  /** Observes how long each slice took. */
-  readonly sliceMs?: Histogram;
 }
 
 const sliceMsMax = 4;
@@ -43,14 +43,28 @@ class Task {
   readonly done: JobDone;
   readonly options: SliceOptions;
   itemCount: number = firstItemCount;
-  /** Items since the last pause. */
-  inBatch = 0;
+  /** Under way: what kind it is, the items so far, and the time that they took. */
+  batch: Batch | undefined = undefined;
+  itemsInBatch = 0;
+  tookMsInBatch = 0;
   cancelled = false;
 
   constructor(job: Job, done: JobDone, options: SliceOptions) {
     this.job = job;
     this.done = done;
     this.options = options;
+  }
+
+  /** Sizes the next slice by what this one took: at most twice as large. */
+  fit(itemCount: number, tookMs: number): void {
+    const wanted = tookMs <= 0 ? itemCountMax : Math.floor((itemCount * stepMsWanted) / tookMs);
+    this.itemCount = Math.max(1, Math.min(itemCountMax, this.itemCount * 2, wanted));
+  }
+
+  begin(batch: Batch | undefined): void {
+    this.batch = batch;
+    this.itemsInBatch = 0;
+    this.tookMsInBatch = 0;
   }
 }
 
@@ -119,9 +133,8 @@ export class Slicer {
       if (task.cancelled) continue;
       const before = now;
       const batch = task.options.batch?.();
-      // Batches became smaller.
-      if (batch !== undefined && task.inBatch >= batch.itemCount) task.inBatch = 0;
-      const left = batch === undefined ? itemCountMax : batch.itemCount - task.inBatch;
+      if (batch !== task.batch) task.begin(batch);
+      const left = batch === undefined ? itemCountMax : batch.itemCount - task.itemsInBatch;
       const itemCount = Math.max(1, Math.min(task.itemCount, left));
       let finished = false;
       let failure: Error | undefined;
@@ -133,10 +146,17 @@ export class Slicer {
       now = clock.monotonicMs();
       const took = now - before;
       if (took > this.longestStepMs) this.longestStepMs = took;
-      task.options.sliceMs?.observe(took);
+      task.itemsInBatch += itemCount;
+      task.tookMsInBatch += took;
+      const batchEnds = batch !== undefined && task.itemsInBatch >= batch.itemCount;
+      if (batchEnds || finished) batch?.tookMs?.observe(task.tookMsInBatch);
       if (failure !== undefined) task.done.failed(failure);
       else if (finished) task.done.done();
-      else this.#again(task, itemCount, took, batch);
+      else {
+        task.fit(itemCount, took);
+        if (batchEnds) this.#pause(task, batch);
+        else this.#ready.push(task);
+      }
     }
     if (this.#ready.length > 0 && !this.#scheduled) {
       this.#scheduled = true;
@@ -144,15 +164,8 @@ export class Slicer {
     }
   };
 
-  #again(task: Task, itemCount: number, took: number, batch: Batch | undefined): void {
-    const factor = took <= 0 ? 2 : Math.min(2, stepMsWanted / took);
-    task.itemCount = Math.max(1, Math.min(itemCountMax, Math.floor(itemCount * factor)));
-    task.inBatch += itemCount;
-    if (batch === undefined || task.inBatch < batch.itemCount) {
-      this.#ready.push(task);
-      return;
-    }
-    task.inBatch = 0;
+  #pause(task: Task, batch: Batch): void {
+    task.begin(batch);
     const timer = this.#host.timers.after(batch.pauseMs, () => {
       this.#pauses.delete(timer);
       if (!this.#stopped) this.#enqueue(task);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Histogram } from "../src/metric-types.ts";
 import { type Job, Slicer } from "../src/slicer.ts";
 import { World } from "./support/world.ts";
 
@@ -49,19 +50,23 @@ test("a job that comes in batches pauses after each, and is sliced within", asyn
   const slicer = new Slicer(world.host());
   const job = new CountingJob(world, 3000);
   const start = world.nowMs;
-  await world.settled(slicer.finish(job, { batch: () => ({ itemCount: 1000, pauseMs: 10 }) }));
+  const tookMs = new Histogram([1, 10, 100]);
+  const batch = { itemCount: 1000, pauseMs: 10, tookMs };
+  await world.settled(slicer.finish(job, { batch: () => batch }));
   let sum = 0;
   const ends = job.slices.map((items) => (sum += items));
   assert.ok(ends.includes(1000) && ends.includes(2000), `slices that end at ${ends}`);
   assert.ok(Math.max(...job.slices) <= 200, `slices of ${Math.max(...job.slices)} items`);
   assert.ok(world.nowMs - start >= 50, "two pauses and the work");
+  assert.equal(tookMs.count, 3);
 });
 
 test("a slice is never larger than its batch", async () => {
   const world = new World();
   const slicer = new Slicer(world.host());
   const job = new CountingJob(world, 10);
-  await world.settled(slicer.finish(job, { batch: () => ({ itemCount: 2, pauseMs: 1 }) }));
+  const batch = { itemCount: 2, pauseMs: 1 };
+  await world.settled(slicer.finish(job, { batch: () => batch }));
   assert.deepEqual(job.slices, [2, 2, 2, 2, 2]);
 });
 
