@@ -20,17 +20,9 @@ const v8WithoutBudget = 12;
  */
 const poolBytes = 64 << 10;
 
-/**
- * The heap may become three times what was alive in it before it is marked again. V8 has less patience with a small one, to which
- * it adds the arrays outside of it: at 8,000 puts of 4 KiB a second it marked its 20 MiB four times a second, for a fifth of the
- * CPU and half of the p99. At three times it is twice as rare; more gains nothing, and memory at its peak is the same.
- */
-const heapGrowingPercent = 200;
-
 /** Call it first thing: what has run before keeps its old budget for a while. */
 export function tuneEngine(): void {
   Buffer.poolSize = poolBytes;
-  setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`);
   if (Number.parseInt(process.versions.v8, 10) >= v8WithoutBudget) return;
   setFlagsFromString(`--interrupt-budget=${optimiseAfterBytes}`);
 }
