@@ -50,11 +50,12 @@ export class RaftCheck {
     if (book === undefined) return;
     const { log } = member.opened;
     const last = book.first + book.terms.length - 1;
-    for (let index = Math.max(book.first, log.firstIndex()); index <= last; index++) {
+    // The index before the first is that of its snapshot, whose term is known.
+    for (let index = Math.max(book.first, log.firstIndex() - 1); index <= last; index++) {
       const term = log.term(index);
       const expected = book.terms[index - book.first] as number;
       if (term === expected) continue;
-      // A newer leader may have replaced it, durably, without our having seen it.
+      // A newer leader may have replaced it and all behind it, durably, without our having seen it.
       if (typeof term === "number" && term > expected) break;
       throw new Violation(
         "durability",
