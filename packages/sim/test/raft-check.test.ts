@@ -24,19 +24,19 @@ function logBehind(index: number, term: number, ...entries: Entry[]): MemoryLog 
   return log;
 }
 
-/** What the check looks at of a follower that has applied nothing. */
-function follower(log: MemoryLog, term: number): Member {
+/** What the check looks at of a member. */
+function member(log: MemoryLog, term: number, isLeader = false, appliedIndex = 0): Member {
   return {
     opened: { log },
-    replica: { term, isLeader: false },
-    machine: { appliedIndex: 0 },
+    replica: { term, isLeader },
+    machine: { appliedIndex },
   } as unknown as Member;
 }
 
 function comesBack(before: MemoryLog, after: MemoryLog): void {
   const check = new RaftCheck();
-  check.observe("m1", follower(before, 4));
-  check.restarted("m1", follower(after, 5));
+  check.observe("m1", member(before, 4));
+  check.restarted("m1", member(after, 5));
 }
 
 test("a member that comes back without an entry that it had has lost it", () => {
@@ -51,4 +51,20 @@ test("a newer leader's entry, or its snapshot, takes the place of all that stood
   comesBack(logOf(4, 4, 4), logOf(4, 5));
   comesBack(logOf(4, 4, 4), logBehind(2, 5));
   comesBack(logOf(4, 4, 4), logBehind(2, 5, entry(3, 5)));
+});
+
+test("a leader without an entry that was committed in an earlier term is none", () => {
+  const check = new RaftCheck();
+  check.observe("m1", member(logOf(1, 1), 1, true, 2));
+  assert.throws(
+    () => check.observe("m2", member(logOf(1, 2), 2, true)),
+    /m2 leads in term 2 with 2 at index 2, where an entry of term 1 was committed \(m1\)/,
+  );
+});
+
+// Seed 505927 of the swarms: a candidate was frozen with the decisive vote in its inbox.
+test("who hears late of its election may lack what a later leader has committed", () => {
+  const check = new RaftCheck();
+  check.observe("m1", member(logOf(1, 1, 3), 3, true, 3));
+  check.observe("m2", member(logOf(1, 2), 2, true));
 });

@@ -4,7 +4,7 @@
 //     election safety        one leader in a term
 //     log matching           an index and a term name one entry, and with it all entries before
 //     state machine safety   a committed index names one entry, for ever and everywhere
-//     leader completeness    a new leader has every entry that was committed before
+//     leader completeness    a leader has every entry that was committed in an earlier term
 //     durability             a member that comes back has what its log had when it promised it
 //
 // Each entry is looked at once per member and append, so the cost goes with the traffic.
@@ -39,6 +39,8 @@ export class RaftCheck {
   /** Terms of committed entries by index. */
   readonly #committed: number[] = [];
   readonly #committedBy: string[] = [];
+  /** In which term at the latest. */
+  readonly #committedIn: number[] = [];
   readonly #leaders = new Map<number, string>();
   readonly #books = new Map<Key, Logbook>();
   entryCount = 0;
@@ -178,8 +180,9 @@ export class RaftCheck {
     const first = log.firstIndex();
     for (let index = this.#committed.length - 1; index >= first; index--) {
       const committed = this.#committed[index];
-      // Entries of its own term may be committed by others before they are durable here.
-      if (committed === undefined || committed >= term) continue;
+      // Entries of its own term may be committed by others before they are durable here; and one that hears late
+      // that it was elected may lead behind a later leader, which commits entries of terms before both.
+      if (committed === undefined || (this.#committedIn[index] as number) >= term) continue;
       if (log.term(index) === committed) return; // and by log matching all before it
       throw new Violation(
         "leader completeness",
@@ -204,6 +207,7 @@ export class RaftCheck {
         if (typeof term !== "number") continue;
         this.#committed[index] = term;
         this.#committedBy[index] = name;
+        this.#committedIn[index] = member.replica.term;
       } else if (known !== term) {
         throw new Violation(
           "state machine safety",
