@@ -26,6 +26,12 @@ export interface RaftConfig {
   readonly applied?: number;
   /** Storage runs beside the node, see `RawNode`. */
   readonly asyncStorageWrites?: boolean;
+  /**
+   * Vote requests leave before their term and the vote for oneself are durable, as upstream's do with asynchronous writes. To
+   * compare with upstream only: a candidate that crashes then asks once more in the same term, with a shorter log, and
+   * may lead a second time in it, by old answers even without what was committed.
+   */
+  readonly earlyVoteRequests?: boolean;
   /** Encoded bytes of the entries in one append; an entry alone may be larger. No limit by default. */
   readonly messageBytesMax?: number;
   /** Encoded bytes handed out to be applied and not acknowledged; `messageBytesMax` by default. */
@@ -68,6 +74,7 @@ export function normalizeConfig(config: RaftConfig): NormalizedConfig {
     heartbeatTicks: config.heartbeatTicks,
     applied: config.applied ?? 0,
     asyncStorageWrites: config.asyncStorageWrites ?? false,
+    earlyVoteRequests: config.earlyVoteRequests ?? false,
     messageBytesMax,
     // At least one byte, so that there is always room for a first entry.
     applyBytesMax: Math.max(1, config.applyBytesMax || messageBytesMax),

@@ -241,7 +241,8 @@ export class Core {
         message.term = this.term;
       }
     }
-    if (promisesDurability(type)) {
+    const isEarly = type === MessageType.MsgVote && this.config.earlyVoteRequests;
+    if (promisesDurability(type) && !isEarly) {
       this.durableOutbox.push(message);
     } else {
       assert(message.to !== this.id, "only promises of durability are sent to oneself");

@@ -60,9 +60,13 @@ export function isResponseMessage(type: number): boolean {
   }
 }
 
-/** Tells of something that must be durable first, so it waits for the storage (Raft §5, figure 2). */
+/**
+ * Tells of something that must be durable first, so it waits for the storage (Raft §5, figure 2). Of a vote request that is its
+ * term: an answer must never find a candidate that has forgotten that it asked.
+ */
 export function promisesDurability(type: number): boolean {
   return (
+    type === MessageType.MsgVote ||
     type === MessageType.MsgAppResp ||
     type === MessageType.MsgVoteResp ||
     type === MessageType.MsgPreVoteResp

@@ -31,7 +31,7 @@ import {
   TestNode,
 } from "./helpers.ts";
 
-const { MsgApp, MsgStorageAppend, MsgStorageApply } = MessageType;
+const { MsgApp, MsgStorageAppend, MsgStorageApply, MsgVote, MsgVoteResp } = MessageType;
 
 function configOf(options: Partial<RaftConfig> = {}): RaftConfig {
   return {
@@ -222,6 +222,26 @@ test("asynchronous: appends and applies go to their threads with the responses t
   for (const response of apply.responses) node.raw.step(response);
   assert.equal(node.raw.basicStatus().applied, 2);
   assert.throws(() => node.raw.advance(), InvariantError);
+});
+
+test("asynchronous: nobody is asked for a vote in a term that is not durable here", () => {
+  const node = new TestNode({ asyncStorageWrites: true });
+  node.raw.campaign();
+  const { messages } = node.raw.ready();
+  assert.deepEqual(
+    messages.map((each) => each.to),
+    [appendThread],
+  );
+  const work = workFor(appendThread, messages)!;
+  assert.deepEqual([work.term, work.vote], [1, 1n]);
+  assert.deepEqual(
+    work.responses.map((each) => [each.type, each.to]),
+    [
+      [MsgVoteResp, 1n],
+      [MsgVote, 2n],
+      [MsgVote, 3n],
+    ],
+  );
 });
 
 test("asynchronous: committed entries that are not durable here are not applied yet", () => {

@@ -248,6 +248,7 @@ export class InteractionScenario {
         electionTicks,
         heartbeatTicks,
         inflightMessagesMax: 2 ** 31 - 1,
+        earlyVoteRequests: true,
         ...settings,
         id,
         random: new SeededRandom(Number(id)),
