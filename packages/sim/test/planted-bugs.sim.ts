@@ -401,7 +401,7 @@ const planted: readonly Planted[] = [
       "leader completeness",
       "no member fails",
     ],
-    firstSeed: 4,
+    firstSeed: 46,
     faults: ["isolate the leader", "kill the leader", "partition", "one-way cut"],
     memberCount: 5,
     change: { faultPauseMs: 500, faultMs: 6000, latencyMs: 2 },
