@@ -93,7 +93,7 @@ export class Generator {
     if (dice < 300) return { kind: "put", request: this.#put() };
     if (dice < 540) return { kind: "range", request: this.#range() };
     if (dice < 620) return { kind: "delete", request: this.#delete() };
-    if (dice < 790) return { kind: "txn", request: this.#txn(0) };
+    if (dice < 790) return { kind: "txn", request: keepStockAlive(this.#txn(0)) };
     if (dice < 800) return this.#compact();
     if (dice < 830) return { kind: "hashKv", request: this.#hashKv() };
     if (dice < 870) return this.#leaseGrant();
@@ -369,6 +369,32 @@ export class Generator {
     if (this.#oneIn(4)) request.filters = [this.#random.below(2)];
     return { kind: "watch", request };
   }
+}
+
+/**
+ * Stock's check for a key that is written twice does not see what a delete "from a key on" covers. A put
+ * with `ignore_value` or `ignore_lease` of such a key passes all checks, finds nothing when it is applied,
+ * and stock panics. So these options are left out beside such a delete.
+ */
+function keepStockAlive(txn: TxnRequest): TxnRequest {
+  const ops = allOps(txn);
+  const deletesFromKeyOn = ops.some((op) => {
+    const rangeEnd = op.requestDeleteRange?.rangeEnd;
+    return rangeEnd?.length === 1 && rangeEnd[0] === 0;
+  });
+  if (!deletesFromKeyOn) return txn;
+  for (const { requestPut } of ops) {
+    if (requestPut === undefined) continue;
+    requestPut.ignoreValue = false;
+    requestPut.ignoreLease = false;
+  }
+  return txn;
+}
+
+function allOps(txn: TxnRequest): RequestOp[] {
+  return [...txn.success, ...txn.failure].flatMap((op) =>
+    op.requestTxn === undefined ? [op] : [op, ...allOps(op.requestTxn)],
+  );
 }
 
 /** Keys with shared prefixes, raw bytes at both ends of the alphabet and one that is long. */

@@ -35,6 +35,13 @@ function del(key: string, rangeEnd = ""): RequestOp {
   return op;
 }
 
+/** A put that keeps the value or the lease which the key has. */
+function keep(key: string, what: "ignoreValue" | "ignoreLease"): RequestOp {
+  const op = put(key);
+  if (op.requestPut !== undefined) op.requestPut[what] = true;
+  return op;
+}
+
 function range(key: string, serializable = false): RequestOp {
   const op = new RequestOp();
   op.requestRange = new RangeRequest();
@@ -153,4 +160,28 @@ test("a transaction with very many nested deletes is checked like any other", ()
   assert.equal(checkTxn(request, 1_000_000), undefined);
   request.success.push(put("d199999"));
   assert.equal(checkTxn(request, 1_000_000), catalogue.duplicateKey);
+});
+
+test("a put that keeps what a delete without end took before it is refused: stock panics on it", () => {
+  const refused = catalogue.keyNotFound;
+  assert.equal(check(del("a", "\0"), keep("a", "ignoreValue")), refused);
+  assert.equal(check(del("a", "\0"), keep("b", "ignoreLease")), refused);
+  assert.equal(
+    check(del("c", "\0"), del("a", "\0"), del("d", "\0"), keep("b", "ignoreLease")),
+    refused,
+  );
+  assert.equal(check(del("a", "\0"), nested([], [keep("b", "ignoreLease")])), refused);
+  assert.equal(check(nested([del("a", "\0")], []), keep("b", "ignoreValue")), refused);
+  assert.equal(check(nested([], [del("a", "\0")]), keep("b", "ignoreValue")), refused);
+  assert.equal(check(nested([del("a", "\0")]), nested([keep("b", "ignoreValue")])), refused);
+  assert.equal(checkTxn(txn([], [del("a", "\0"), keep("b", "ignoreValue")]), 128), refused);
+});
+
+test("what a delete without end leaves, or what runs before it or instead of it, may be kept", () => {
+  assert.equal(check(del("a", "\0"), put("b")), undefined);
+  assert.equal(check(del("b", "\0"), keep("a", "ignoreValue")), undefined);
+  assert.equal(check(keep("b", "ignoreValue"), del("a", "\0")), undefined);
+  assert.equal(check(nested([del("a", "\0")], [keep("b", "ignoreValue")])), undefined);
+  const branches = txn([del("a", "\0")], [keep("b", "ignoreLease")]);
+  assert.equal(checkTxn(branches, 128), undefined);
 });

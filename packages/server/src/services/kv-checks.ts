@@ -3,7 +3,8 @@
 //
 // - every level has a budget of operations, which its nested transactions share;
 // - every operation is valid on its own, success before failure;
-// - within one list of operations no key is put twice, nor put and deleted, nested ones included.
+// - within one list of operations no key is put twice, nor put and deleted, nested ones included;
+// - no put keeps the value or lease of a key that is deleted before it (ours alone: `KeepCheck`).
 
 import type {
   DeleteRangeRequest,
@@ -44,6 +45,9 @@ export function checkTxn(request: TxnRequest, opsMax: number): Refusal | undefin
   const refusal = checkTxnLevel(request, opsMax);
   if (refusal !== undefined) return refusal;
   if (collides(request.success) || collides(request.failure)) return catalogue.duplicateKey;
+  for (const ops of [request.success, request.failure]) {
+    if (new KeepCheck().keepsDeleted(ops)) return catalogue.keyNotFound;
+  }
   return undefined;
 }
 
@@ -131,6 +135,41 @@ function intervalOf(key: Bytes, rangeEnd: Bytes): Interval {
 function covered(deletes: readonly Interval[], key: Key): boolean {
   for (const { from, to } of deletes) if (from <= key && key < to) return true;
   return false;
+}
+
+/**
+ * A delete "from a key on" (an end of 0x00) covers nothing for the rule above, so that it may come before a
+ * put with `ignore_value` or `ignore_lease` of a key that it deletes. The put finds nothing to keep then, and
+ * stock members panic when they apply it, at every start from then on. Such a transaction stays out of the log.
+ */
+class KeepCheck {
+  /** The lowest key of the deletes so far that have no end. */
+  #deletedFrom: Key | undefined;
+
+  /** Whether one of these operations, in the order in which they run, keeps what is deleted before. */
+  keepsDeleted(ops: readonly RequestOp[]): boolean {
+    for (const { requestPut: put, requestDeleteRange: del, requestTxn: nested } of ops) {
+      if (put !== undefined && (put.ignoreValue || put.ignoreLease)) {
+        if (this.#deletedFrom !== undefined && bytesToKey(put.key) >= this.#deletedFrom)
+          return true;
+      } else if (del !== undefined && del.rangeEnd.length === 1 && del.rangeEnd[0] === 0) {
+        this.#deletedFrom = lowest(this.#deletedFrom, bytesToKey(del.key));
+      } else if (nested !== undefined) {
+        const before = this.#deletedFrom;
+        if (this.keepsDeleted(nested.success)) return true;
+        const afterSuccess = this.#deletedFrom;
+        this.#deletedFrom = before;
+        if (this.keepsDeleted(nested.failure)) return true;
+        this.#deletedFrom = lowest(afterSuccess, this.#deletedFrom);
+      }
+    }
+    return false;
+  }
+}
+
+function lowest(a: Key | undefined, b: Key | undefined): Key | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a < b ? a : b;
 }
 
 /** What a transaction may add to the store at most. */
