@@ -297,7 +297,8 @@ export class DiskPort implements Disk {
     return this.#later("rename", from, 0, () => {
       if (!this.disk.has(from)) throw notFound(from);
       this.#requireFolder(to);
-      this.disk.changeNames(parentOf(to), (names) => moveNames(names, from, to));
+      const moved = this.disk.under(from);
+      this.disk.changeNames(parentOf(to), (names) => moveNames(names, moved, from, to));
     });
   }
 
@@ -490,11 +491,20 @@ function notFound(path: string): DiskError {
   return new DiskError("not-found", path, `${path}: no such file or directory`);
 }
 
-function moveNames(names: Names, from: string, to: string): void {
-  for (const [name, inode] of [...names]) {
-    if (name !== from && !name.startsWith(`${from}/`)) continue;
+/**
+ * A rename that survives gives `to` what stood at `from` when it was made, whatever became of the removal and the
+ * creation before it. Of a folder, it takes those entries along that are its own by then.
+ */
+function moveNames(
+  names: Names,
+  moved: readonly (readonly [string, Inode | undefined])[],
+  from: string,
+  to: string,
+): void {
+  for (const [name, inode] of moved) {
+    const isThere = names.has(name) && names.get(name) === inode;
     names.delete(name);
-    names.set(to + name.slice(from.length), inode);
+    if (isThere || name === from) names.set(to + name.slice(from.length), inode);
   }
 }
 

@@ -95,6 +95,24 @@ test("a rename may be lost, or kept, but is never half done", async () => {
   }
 });
 
+test("a rename that survives moves what it moved, also when a removal before it does not", async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const bench = new Bench(seed);
+    const stale = await bench.run(bench.port.open("/tmp", "create"));
+    await bench.write(stale, 0, "stale");
+    await bench.sync(stale);
+    await bench.run(bench.port.syncDirectory("/"));
+    await bench.run(bench.port.remove("/tmp"));
+    const fresh = await bench.run(bench.port.open("/tmp", "create"));
+    await bench.write(fresh, 0, "fresh");
+    await bench.sync(fresh);
+    await bench.run(bench.port.rename("/tmp", "/a"));
+    bench.crash("random");
+    const names = await bench.run(bench.port.list("/"));
+    if (names.includes("a")) assert.equal(await bench.read("/a"), "fresh", `seed ${seed}`);
+  }
+});
+
 test("a torn write keeps whole sectors, any of them", async () => {
   const outcomes = new Set<string>();
   for (let seed = 1; seed <= 60; seed++) {
