@@ -19,20 +19,22 @@ export class BlockWriter {
   readonly #block: Bytes = allocateBytes(blockBytes);
 
   /**
-   * Sends each watcher a response with what the group has collected. Returns how many have got it: all, unless
-   * their stream filled up.
+   * Sends each watcher a response with the first `count` fields that the group has collected. Returns how many have got
+   * it: all, unless their stream filled up.
    */
-  send(group: WatchGroup, header: Bytes): number {
-    const { watchers, sink, collected, collectedBytes } = group;
+  send(group: WatchGroup, header: Bytes, count: number): number {
+    const { watchers, sink, collected } = group;
+    let fieldBytes = 0;
+    for (let i = 0; i < count; i++) fieldBytes += collected[i]!.length;
     let given = 0;
     let bytes = 0;
     while (given < watchers.length) {
       if (bytes >= burstBytes && !sink.isWritable) break;
       const first = watchers[given]!;
       const idBytes = idFieldBytes(first.shortId);
-      const stride = prefixBytes + header.length + idBytes + collectedBytes;
+      const stride = prefixBytes + header.length + idBytes + fieldBytes;
       if (first.shortId < 0 || stride > blockBytes) {
-        sink.send(encodeEvents(header, first.id, collected, 0, collected.length, false));
+        sink.send(encodeEvents(header, first.id, collected, 0, count, false));
         given += 1;
         bytes += stride;
         continue;
@@ -40,7 +42,7 @@ export class BlockWriter {
       const end = Math.min(watchers.length, given + Math.floor(blockBytes / stride));
       let next = given + 1;
       while (next < end && idFieldBytes(watchers[next]!.shortId) === idBytes) next += 1;
-      this.#compose(group, header, given, next, stride, idBytes);
+      this.#compose(group, header, count, given, next, stride, idBytes);
       const total = (next - given) * stride;
       sink.sendPrefixed(this.#block.subarray(0, total), next - given);
       given = next;
@@ -52,6 +54,7 @@ export class BlockWriter {
   #compose(
     group: WatchGroup,
     header: Bytes,
+    fieldCount: number,
     start: number,
     end: number,
     stride: number,
@@ -69,7 +72,7 @@ export class BlockWriter {
     const idAt = prefixBytes + header.length;
     if (idBytes > 0) block[idAt] = tagWatchId;
     let at = idAt + idBytes;
-    for (let i = 0; i < collected.length; i++) {
+    for (let i = 0; i < fieldCount; i++) {
       const field = collected[i]!;
       block.set(field, at);
       at += field.length;

@@ -8,7 +8,8 @@
 // It deals in groups (`watcher.ts`): the watchers of a stream that want the same and have come equally far. A
 // synced group has been given, or has collected, everything up to the store's revision: `changed` hands it what
 // it asked for, `flush` at the end of the turn sends that, the changes of one turn in one response. While its
-// stream is full it keeps what it has collected, up to a bound; beyond it falls behind. A group that is behind reads
+// stream is full it keeps what it has collected, up to a bound, and sends it a response at a time, all its watchers
+// side by side; beyond the bound it falls behind. A group that is behind reads
 // the store's history, together with others that are behind, in slices that never hold the loop, and becomes
 // synced in the very step that reaches the present revision.
 //
@@ -50,18 +51,22 @@ export interface WatchHubLimits {
    * Default 100,000.
    */
   readonly roundItemsMax?: number;
+  /** What a group keeps that waits for its stream, once however many watchers share it. Default 1 MiB. */
+  readonly heldGroupBytesMax?: number;
 }
 
 const defaultRoundGroupsMax = 512;
 const defaultRoundItemsMax = 100_000;
 /** How often a round goes after what was written during its walk, while others wait. */
 const catchUpWalksMax = 4;
-/** Revisions in one response of a watcher that catches up. */
-const catchUpRevisionsMax = 1000;
-/** In one response, and in those of a group together, its stream permitting: more is sent before the next revision is collected. */
-const catchUpBytesMax = 1024 * 1024;
+/** Records of the history that are read at a time: so many are read in vain, at most, when a stream fills up. */
+const historyPortion = 64;
+/** Events that make a response of a watcher that catches up. */
+const catchUpEventsMax = 1000;
+/** So much for one watcher, or for a group together, is not kept until the end of the turn. */
 const responseBytesMax = 64 * 1024;
 const groupBytesMax = 1024 * 1024;
+const defaultHeldGroupBytesMax = 1024 * 1024;
 /** What all groups together keep that wait for their streams. */
 const heldBytesMax = 16 * 1024 * 1024;
 
@@ -71,6 +76,7 @@ export class WatchHub {
   readonly #fragmentBytes: number;
   readonly #roundGroupsMax: number;
   readonly #roundItemsMax: number;
+  readonly #heldGroupBytesMax: number;
   readonly #synced = new Interests<WatchGroup>();
   readonly #behind = new Set<WatchGroup>();
   /** The synced groups that others may join, by stream and shape. */
@@ -99,6 +105,7 @@ export class WatchHub {
     this.#fragmentBytes = limits.fragmentBytes;
     this.#roundGroupsMax = limits.roundGroupsMax ?? defaultRoundGroupsMax;
     this.#roundItemsMax = limits.roundItemsMax ?? defaultRoundItemsMax;
+    this.#heldGroupBytesMax = limits.heldGroupBytesMax ?? defaultHeldGroupBytesMax;
   }
 
   get behindCount(): number {
@@ -177,15 +184,12 @@ export class WatchHub {
         continue;
       }
       const rest = this.#deliver(group, header, this.#toldRevision + 1);
-      if (group.isStray) {
+      if (rest !== undefined) this.#keep(rest);
+      if (group.collected.length > 0) this.#hold(group);
+      else if (group.isStray) {
         strays ??= [];
         strays.push(group);
       }
-      if (rest === undefined) continue;
-      rest.state = "synced";
-      rest.isStray = true;
-      this.#synced.add(rest);
-      this.#hold(rest);
     }
     if (strays === undefined) return;
     for (const group of strays) {
@@ -216,26 +220,33 @@ export class WatchHub {
     group.collect(event.modRevision, field);
     if (!group.isHeld) {
       const { collectedBytes, watchers } = group;
-      if (collectedBytes * watchers.length >= groupBytesMax || this.#isLong(group)) {
+      if (collectedBytes >= responseBytesMax || collectedBytes * watchers.length >= groupBytesMax) {
         this.#isUrgent = true;
       }
       return;
     }
     this.#heldBytes += field.length;
-    if (!this.#isLong(group)) return;
+    if (!this.#holdsTooMuch(group)) return;
     this.#isUrgent = true;
     this.#letGo(group);
     this.#touched.push(group);
   };
 
-  /** No more should be collected for one response. What is collected is there once, however many watchers share it. */
-  #isLong(group: WatchGroup): boolean {
-    return group.collectedBytes >= responseBytesMax || this.#heldBytes > heldBytesMax;
+  #holdsTooMuch(group: WatchGroup): boolean {
+    return group.collectedBytes > this.#heldGroupBytesMax || this.#heldBytes > heldBytesMax;
+  }
+
+  /** It has collected everything that it was not given, and waits for its stream, beside the open group of its shape. */
+  #keep(group: WatchGroup): void {
+    group.state = "synced";
+    group.isStray = true;
+    this.#synced.add(group);
+    this.#hold(group);
   }
 
   /** Its stream is full: it keeps what it has collected, or falls behind. */
   #hold(group: WatchGroup): void {
-    if (this.#isLong(group)) {
+    if (this.#holdsTooMuch(group)) {
       this.#unsync(group);
       this.#fallBehind(group);
       return;
@@ -292,7 +303,7 @@ export class WatchHub {
   /** What a synced group was not given, and has not collected, did not matter to it. */
   #enterBehind(group: WatchGroup): void {
     if (group.state === "synced") {
-      const next = group.collected.length > 0 ? group.firstCollected : this.#toldRevision + 1;
+      const next = group.revisions[0] ?? this.#toldRevision + 1;
       group.nextRevision = Math.max(group.nextRevision, next);
     }
     group.clearCollected();
@@ -300,35 +311,52 @@ export class WatchHub {
     this.#behind.add(group);
   }
 
-  /** Sends what the group has collected. Returns those for whom the stream had no room, as a group that still has it. */
-  #deliver(group: WatchGroup, header: Bytes, nextRevision: number): WatchGroup | undefined {
-    assert(nextRevision > group.nextRevision, "a watcher only goes forward");
-    const { collected, watchers } = group;
-    const isWhole = !group.fragment || header.length + group.collectedBytes < this.#fragmentBytes;
-    const given = isWhole ? this.#blocks.send(group, header) : this.#sendParts(group, header);
-    const rest = given < watchers.length ? group.split(given) : undefined;
-    group.nextRevision = nextRevision;
-    group.eventCount += collected.length;
-    this.eventCount += collected.length * given;
-    group.clearCollected();
+  /**
+   * Sends what the group has collected, while its stream has room; what is left stays collected. With nothing left, it has
+   * come to `reached`. Returns those who got one response less, as a group of their own.
+   */
+  #deliver(group: WatchGroup, header: Bytes, reached: number): WatchGroup | undefined {
+    const { collected, revisions, sink, watchers } = group;
+    let rest: WatchGroup | undefined;
+    do {
+      const count = group.portion(groupBytesMax / watchers.length);
+      const given = this.#send(group, header, count);
+      if (given < watchers.length) rest = group.split(given);
+      group.forget(count);
+      const next = revisions[0] ?? reached;
+      assert(next > group.nextRevision, "a watcher only goes forward");
+      group.nextRevision = next;
+      group.eventCount += count;
+      this.eventCount += count * given;
+    } while (collected.length > 0 && rest === undefined && sink.isWritable);
     return rest;
   }
 
+  /** The first `count` fields to all watchers, or to as many as the stream has room for. Returns how many. */
+  #send(group: WatchGroup, header: Bytes, count: number): number {
+    let size = header.length;
+    for (let i = 0; i < count; i++) size += (group.collected[i] as Bytes).length;
+    const isWhole = !group.fragment || size < this.#fragmentBytes;
+    return isWhole
+      ? this.#blocks.send(group, header, count)
+      : this.#sendParts(group, header, count);
+  }
+
   /** In fragments; as many watchers as the stream has room for, and one at least. */
-  #sendParts(group: WatchGroup, header: Bytes): number {
+  #sendParts(group: WatchGroup, header: Bytes, count: number): number {
     const { collected, sink, watchers } = group;
     let given = 0;
     while (given < watchers.length && (given === 0 || sink.isWritable)) {
       const { id } = watchers[given++] as Watcher;
-      for (let start = 0; start < collected.length; ) {
+      for (let start = 0; start < count; ) {
         let end = start + 1;
         let size = header.length + (collected[start] as Bytes).length;
-        while (end < collected.length) {
+        while (end < count) {
           size += (collected[end] as Bytes).length;
           if (size >= this.#fragmentBytes) break;
           end += 1;
         }
-        sink.send(encodeEvents(header, id, collected, start, end, end < collected.length));
+        sink.send(encodeEvents(header, id, collected, start, end, end < count));
         start = end;
       }
     }
@@ -375,8 +403,9 @@ export class WatchHub {
     if (catchUp !== this.#catchUp) return true;
     this.flush();
     const source = this.#source;
-    const atEnd = catchUp.history.step(itemCount);
-    catchUp.itemCount += itemCount;
+    const portion = Math.min(itemCount, historyPortion);
+    const atEnd = catchUp.history.step(portion);
+    catchUp.itemCount += portion;
     for (const event of catchUp.history.takeEvents()) {
       this.#shared.begin(event);
       catchUp.interests.match(event.key, this.#collectBehind);
@@ -438,19 +467,19 @@ export class WatchHub {
       if (group.collected.length === 0) {
         group.nextRevision = reached;
       } else {
+        const { collected, collectedBytes, watchers } = group;
         const isFull =
-          group.collectedRevisions >= catchUpRevisionsMax ||
-          group.collectedBytes * group.watchers.length >= catchUpBytesMax;
+          collected.length >= catchUpEventsMax || collectedBytes * watchers.length >= groupBytesMax;
         if (!isPresent && !isFull && !isLast) continue;
-        if (!group.sink.isWritable) {
+        // Who finds no room goes on from its `nextRevision` when the stream drains.
+        const rest = group.sink.isWritable ? this.#deliver(group, header, reached) : undefined;
+        if (rest !== undefined) this.#enterBehind(rest);
+        if (collected.length > 0) {
           group.clearCollected();
-          catchUp.drop(group); // goes on from its `nextRevision` when its stream drains
+          catchUp.drop(group);
           this.#toTheEnd(group);
           continue;
         }
-        // Those who find no room go on from their `nextRevision` when the stream drains.
-        const rest = this.#deliver(group, header, reached);
-        if (rest !== undefined) this.#enterBehind(rest);
       }
       if (isPresent) {
         catchUp.drop(group);

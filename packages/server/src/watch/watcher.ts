@@ -110,12 +110,10 @@ export class WatchGroup implements WatchShape {
   state: "synced" | "behind" | "ended" = "behind";
   nextRevision: number;
   eventCount = 0;
-  /** Event fields collected for the next response, and how many revisions they are of. */
-  collected: Bytes[] = [];
+  /** Event fields that were collected and not sent yet, and the revision of each. */
+  readonly collected: Bytes[] = [];
+  readonly revisions: number[] = [];
   collectedBytes = 0;
-  collectedRevisions = 0;
-  firstCollected = 0;
-  lastCollected = 0;
   /** Synced, and its stream is full: what it collects waits for that. */
   isHeld = false;
   /** Synced beside another group of its shape, which it joins when both have nothing to send. */
@@ -140,30 +138,48 @@ export class WatchGroup implements WatchShape {
   }
 
   collect(revision: number, field: Bytes): void {
-    if (this.collected.length === 0) this.firstCollected = revision;
     this.collected.push(field);
+    this.revisions.push(revision);
     this.collectedBytes += field.length;
-    if (revision !== this.lastCollected) {
-      this.lastCollected = revision;
-      this.collectedRevisions += 1;
+  }
+
+  /** How many of the fields go into the next response: whole revisions of so many bytes together, one at least. */
+  portion(bytesMax: number): number {
+    const { collected, revisions } = this;
+    if (this.collectedBytes <= bytesMax) return collected.length;
+    let end = 0;
+    let bytes = 0;
+    for (let at = 0; at < collected.length; ) {
+      const revision = revisions[at]!;
+      for (; revisions[at] === revision; at++) bytes += collected[at]!.length;
+      if (end > 0 && bytes > bytesMax) break;
+      end = at;
     }
+    return end;
+  }
+
+  /** The first `count` fields were sent. */
+  forget(count: number): void {
+    if (count === this.collected.length) {
+      this.clearCollected();
+      return;
+    }
+    this.revisions.splice(0, count);
+    for (const field of this.collected.splice(0, count)) this.collectedBytes -= field.length;
   }
 
   clearCollected(): void {
     this.collected.length = 0;
+    this.revisions.length = 0;
     this.collectedBytes = 0;
-    this.collectedRevisions = 0;
-    this.lastCollected = 0;
   }
 
   /** Its watchers from place `start` on, as a group that has collected the same. */
   split(start: number): WatchGroup {
     const rest = new WatchGroup(this.sink, this, this.nextRevision);
-    rest.collected = this.collected.slice();
-    rest.collectedBytes = this.collectedBytes;
-    rest.collectedRevisions = this.collectedRevisions;
-    rest.firstCollected = this.firstCollected;
-    rest.lastCollected = this.lastCollected;
+    for (let i = 0; i < this.collected.length; i++) {
+      rest.collect(this.revisions[i]!, this.collected[i]!);
+    }
     for (const watcher of this.watchers.splice(start)) watcher.enter(rest);
     return rest;
   }

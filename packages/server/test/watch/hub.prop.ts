@@ -316,7 +316,8 @@ test("what many watchers of a full stream share is kept once, and up to a bound"
   const random = new SeededRandom(1);
   const store = new FakeStore();
   const jobs: { step(itemCount: number): boolean }[] = [];
-  const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, { fragmentBytes: 1 << 20 });
+  const limits = { fragmentBytes: 1 << 20, heldGroupBytesMax: 64 << 10 };
+  const hub = new WatchHub(store, { start: (job) => jobs.push(job) }, limits);
   const options = { end: undefined, withPut: true, withDelete: true, prevKv: false };
   const sink = new FakeSink();
   const count = 100;
