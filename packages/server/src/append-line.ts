@@ -73,6 +73,7 @@ export class AppendLine {
   #heldState: HardState | undefined;
   /** A snapshot that is being installed; nothing is taken meanwhile. */
   #installing: Message | undefined;
+  #holdsSnapshot = false;
   /** What came behind a snapshot that is not in the log yet, and that one first. */
   readonly #waiting: Append[] = [];
 
@@ -83,6 +84,11 @@ export class AppendLine {
 
   get isInstalling(): boolean {
     return this.#installing !== undefined;
+  }
+
+  /** A snapshot arrived that was not taken yet: the state may be ahead of the log that those who take keep. */
+  get holdsSnapshot(): boolean {
+    return this.#holdsSnapshot;
   }
 
   /** There are appends to take. */
@@ -127,6 +133,7 @@ export class AppendLine {
     if (!this.hasDurable) return none;
     const durable = this.#durable;
     this.#durable = [];
+    this.#holdsSnapshot = false;
     return durable;
   }
 
@@ -153,6 +160,7 @@ export class AppendLine {
     assert(hardState !== undefined && hardState.commit >= index, "a snapshot is committed");
     this.#waiting.unshift(append);
     this.#installing = message;
+    this.#holdsSnapshot = true;
     this.#parts.snapshotArrived({
       snapshot,
       index,

@@ -227,9 +227,9 @@ export class Replica implements TimeoutEvidence {
     return since.sort((a, b) => a - b)[Math.floor(voterCount / 2)];
   }
 
-  /** A snapshot from the leader is being installed: nothing is applied. */
+  /** A snapshot from the leader is being installed, in the state or in the log: nothing is applied. */
   get isInstalling(): boolean {
-    return this.#appends.isInstalling;
+    return this.#appends.holdsSnapshot;
   }
 
   start(): void {

@@ -96,6 +96,27 @@ test("a follower that was away comes back by a snapshot, and goes on by the log"
   await cluster.stop();
 });
 
+test("a member that takes no writes to the old store may be met at any moment of a snapshot", async () => {
+  const { cluster, straggler } = await withStraggler();
+  const started = straggler.start();
+  let metCount = 0;
+  await cluster.until(
+    () => {
+      if (straggler.member === undefined) return false;
+      straggler.member.keeping.forgetOldStore();
+      if (straggler.member.replica.isInstalling) metCount++;
+      else return hasLine(cluster, straggler, "applied snapshot");
+      return false;
+    },
+    5000,
+    "a snapshot",
+  );
+  assert.ok(metCount > 20, `${metCount}`);
+  await cluster.complete(started, 20_000);
+  await checkEqual(cluster, straggler);
+  await cluster.stop();
+});
+
 test("the log is shortened again once the snapshot's receiver had its time", async () => {
   const { cluster, leader, straggler } = await withStraggler();
   await cluster.complete(straggler.start(), 20_000);
